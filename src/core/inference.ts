@@ -108,7 +108,7 @@ export interface InferenceCall extends CallOrigin {
   readonly maxTokens: number | null;
   /** 0–100, higher first. */
   readonly priority: number;
-  /** Epoch milliseconds after which an answer that has not begun is of no use, or null. */
+  /** Milliseconds of the steady clock after which an answer that has not begun is of no use, or null. */
   readonly deadlineAt: number | null;
   /** Ids of the daemons that have forwarded it, first to last. */
   readonly hops: readonly string[];

@@ -31,7 +31,7 @@ export interface RequestFacts extends PromptFacts {
   readonly priority: number;
   /** Most tokens the answer may have; an estimate where the client set no limit. */
   readonly maxTokens: number;
-  /** Epoch milliseconds after which an answer is of no use, or null. */
+  /** Milliseconds of the steady clock after which an answer is of no use, or null. */
   readonly deadlineAt: number | null;
   /** Ids of the daemons that have forwarded it, first to last; none where it came from a client. */
   readonly hops?: readonly string[];

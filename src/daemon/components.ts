@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { systemClock } from "../core/clock.ts";
+import { steadyClock } from "../core/clock.ts";
 import type { Config } from "../core/config.ts";
 import type { FleetEvent } from "../core/fleet.ts";
 import { Signal } from "../core/signal.ts";
@@ -75,7 +75,7 @@ export interface Ground {
 
 export function createComponents({ current, stores, log, metering, keys, tracer, reload }: Ground): Components {
   const { config, env } = current;
-  const clock = systemClock;
+  const clock = steadyClock;
   const fleetEvents = new Signal<FleetEvent>();
   const measured = new Signal<Measured>();
   const estimated = new Signal<void>();

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import type { DaemonStatus } from "../api/status.ts";
 import type { Membership } from "../cluster/membership.ts";
 import { noticeText } from "../config/findings.ts";
+import { steadyClock } from "../core/clock.ts";
 import { AssistantError } from "../core/errors.ts";
 import { version } from "../core/package.ts";
 import type { ControlPort } from "../gateway/ports.ts";
@@ -44,11 +45,11 @@ export interface ControlParts {
 export function createControl(parts: ControlParts): ControlPort {
   const { current, components, metering, presets } = parts;
   const { fleet, scheduler, remotes, memory, weights, directory, modelStore, headers } = components;
-  const startedAt = Date.now();
+  const startedAt = steadyClock.now();
   let measuredAt = 0;
 
   const status = async (): Promise<DaemonStatus> => {
-    const now = Date.now();
+    const now = steadyClock.now();
     if (now - measuredAt > DEVICE_REFRESH_MS) {
       measuredAt = now;
       await Promise.all([memory.measure(), weights.look(), presets.look()]);

@@ -39,6 +39,7 @@ export interface SchedulerLog {
 
 export interface SchedulerPorts {
   readonly fleet: FleetPort;
+  /** Steady: its time never goes back, nor ahead, whatever is done to the machine's clock. */
   readonly clock: Clock;
   readonly log: SchedulerLog;
   /**
@@ -87,7 +88,6 @@ export class Scheduler implements Dispatcher {
   #closed = false;
   #timer: Timer | null = null;
   #timerAt: number | null = null;
-  #lastNow = 0;
   #whenIdle: (() => void) | null = null;
 
   constructor(ports: SchedulerPorts) {
@@ -213,10 +213,8 @@ export class Scheduler implements Dispatcher {
     this.#armTimer();
   }
 
-  /** Epoch milliseconds that never go back, whatever is done to the machine's clock. */
   #now(): number {
-    this.#lastNow = Math.max(this.#lastNow, this.#ports.clock.now());
-    return this.#lastNow;
+    return this.#ports.clock.now();
   }
 
   /** One port that throws must not cost the effects that come after. */

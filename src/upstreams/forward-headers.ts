@@ -1,4 +1,5 @@
 import { requestHeaders } from "../api/headers.ts";
+import { steadyClock } from "../core/clock.ts";
 import { modelKinds } from "../core/model.ts";
 import type { Sending } from "../core/upstream.ts";
 
@@ -11,6 +12,7 @@ export function forwardHeaders({ call, model, scope, trace }: Sending, nodeId: s
     ...trace,
   };
   if (scope.name !== "" && modelKinds[model.kind].generates) headers[requestHeaders.cacheScope] = scope.name;
-  if (call.deadlineAt !== null) headers[requestHeaders.timeoutMs] = String(Math.max(0, call.deadlineAt - Date.now()));
+  if (call.deadlineAt !== null)
+    headers[requestHeaders.timeoutMs] = String(Math.max(0, call.deadlineAt - steadyClock.now()));
   return headers;
 }

@@ -2,6 +2,7 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { adminRoutes } from "../../src/api/routes.ts";
+import { steadyClock } from "../../src/core/clock.ts";
 import { eventually } from "../support/assistant.ts";
 import { callEngine, testModel } from "../support/fake-engine.ts";
 import {
@@ -98,7 +99,7 @@ describe("the scheduler", () => {
       maxTokens: 33,
       prefix: [{ hash: "/1", tokens: 77 }],
     });
-    expect((facts?.deadlineAt ?? 0) - Date.now()).toBeGreaterThan(50_000);
+    expect((facts?.deadlineAt ?? 0) - steadyClock.now()).toBeGreaterThan(50_000);
   });
 
   test.each([
@@ -108,13 +109,13 @@ describe("the scheduler", () => {
     [{ "x-stainless-timeout": "10" }, true, null],
   ])("is told the earliest deadline that %o states, streamed: %s", async (headers, stream, expectedMs) => {
     const { url, dispatcher } = await startGateway((socket) => socket.end(jsonAnswer('{"n":1}')));
-    const before = Date.now();
+    const before = steadyClock.now();
     await post(url, chatBody({ stream }), headers);
     const deadlineAt = dispatcher.asked[0]?.deadlineAt ?? null;
     if (expectedMs === null) expect(deadlineAt).toBeNull();
     else {
       expect(deadlineAt).toBeGreaterThanOrEqual(before + expectedMs);
-      expect(deadlineAt).toBeLessThanOrEqual(Date.now() + expectedMs);
+      expect(deadlineAt).toBeLessThanOrEqual(steadyClock.now() + expectedMs);
     }
   });
 

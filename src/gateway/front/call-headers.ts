@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { requestHeaders } from "../../api/headers.ts";
+import { steadyClock } from "../../core/clock.ts";
 import { AssistantError } from "../../core/errors.ts";
 import type { InferenceCall } from "../../core/inference.ts";
 
@@ -41,7 +42,7 @@ function deadlineOf(headers: IncomingHttpHeaders, streamed: boolean): number | n
     // The official client cuts the fraction off.
     timeoutMs = Math.min(timeoutMs, (name === "x-stainless-timeout" ? seconds + 1 : seconds) * 1000);
   }
-  return timeoutMs <= MAX_TIMEOUT_MS ? Date.now() + timeoutMs : null;
+  return timeoutMs <= MAX_TIMEOUT_MS ? steadyClock.now() + timeoutMs : null;
 }
 
 /** The daemons that have forwarded the request. */

@@ -6,6 +6,7 @@ import {
   type WireInferResponse,
   type WireStreamResponse,
 } from "../../api/inference-service.ts";
+import { steadyClock } from "../../core/clock.ts";
 import { AssistantError } from "../../core/errors.ts";
 import type { AnswerSink, InferenceCall } from "../../core/inference.ts";
 import { type AnswerFacts, SendFailure, type Sending, type Upstream } from "../../core/upstream.ts";
@@ -140,4 +141,4 @@ export class KserveGrpcUpstream implements Upstream {
 }
 
 const optionsOf = ({ deadlineAt }: InferenceCall): { deadline?: number } =>
-  deadlineAt === null ? {} : { deadline: deadlineAt };
+  deadlineAt === null ? {} : { deadline: Date.now() + deadlineAt - steadyClock.now() };

@@ -1,4 +1,5 @@
 import type { Agent, Dispatcher } from "undici";
+import { steadyClock } from "../../core/clock.ts";
 import { AssistantError } from "../../core/errors.ts";
 import type { AnswerSink } from "../../core/inference.ts";
 import { type AnswerFacts, SendFailure, type Sending, type Upstream } from "../../core/upstream.ts";
@@ -53,7 +54,9 @@ export class KserveHttpUpstream implements Upstream {
       headers: {
         ...contentHeaders(body),
         "x-request-id": clientId ?? id,
-        ...(deadlineAt === null ? {} : { "x-assistant-timeout-ms": String(Math.max(0, deadlineAt - Date.now())) }),
+        ...(deadlineAt === null
+          ? {}
+          : { "x-assistant-timeout-ms": String(Math.max(0, deadlineAt - steadyClock.now())) }),
       },
       body: body.bytes,
     });

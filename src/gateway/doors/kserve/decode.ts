@@ -1,3 +1,4 @@
+import { steadyClock } from "../../../core/clock.ts";
 import { AssistantError } from "../../../core/errors.ts";
 import type { InferenceCall, JsonObject } from "../../../core/inference.ts";
 import type { ModelSpec } from "../../../core/model.ts";
@@ -82,7 +83,7 @@ function decoded(
       operation,
       wire: wires[operation],
       ...(priority === null ? {} : { priority }),
-      ...(timeoutMs === null ? {} : { deadlineAt: Date.now() + timeoutMs }),
+      ...(timeoutMs === null ? {} : { deadlineAt: steadyClock.now() + timeoutMs }),
     },
     answer: new AnswerTensors(request, extraOutputs),
   };
