@@ -71,7 +71,7 @@ test("the daemon lists files as they are now, and its models while the configura
   await eventually("the mistake is known", async () => (await listed()).problem !== null);
   const { stdout, stderr } = await assistant.run(["ls"]);
   expect(stdout).toMatch(/^river .*not pulled$/m);
-  expect(stderr).toMatch(/the daemon goes on[\s\S]*config\.toml/);
+  expect(stderr).toMatch(/the daemon keeps the previous one[\s\S]*config\.toml/);
 });
 
 test("a context above the trained one is a warning until it is lowered", async () => {
