@@ -184,7 +184,8 @@ describe("the embedded engine's configuration", () => {
       cacheTypeV: "q8_0",
       chatTemplate: "chatml",
     };
-    expect(workerConfig(plan({ load, sampling: { temperature: 0.1, stop: ["x"] } }), ["cpu"])).toMatchObject({
+    const planned = { ...plan({ load, sampling: { temperature: 0.1, stop: ["x"] } }), threads: 2 };
+    expect(workerConfig(planned, ["cpu"])).toMatchObject({
       ...load,
       ...{ socketPath: "/run/e.sock", modelPath: "/m.gguf", modelName: "smol", threads: 2, gpu: null },
       sampling: { temperature: 0.1, stop: ["x"] },

@@ -10,14 +10,14 @@ const gpu = { ...cpu, id: "cuda:3", vendor: "nvidia", env: { CUDA_VISIBLE_DEVICE
 
 const planOf = (run: readonly string[], settings: Parameters<typeof commandSettings>[1] = {}) => {
   const model: ModelSpec = { ...modelSpec("command", ""), command: commandSettings(run, { env: {}, ...settings }) };
-  return { ...planFor(model, "Qwen/Qwen3-8B", "/run/e.sock"), device: gpu, port: 4711 };
+  return { ...planFor(model, "Qwen/Qwen3-8B", "/run/e.sock"), threads: 3, device: gpu, port: 4711 };
 };
 
 test("placeholders become what the launch plan says, several in one argument too; a GPU is number 0 to the program", () => {
   const run = ["serve", "{model}", "--listen=127.0.0.1:{port}", "{device}", "{threads}/{slots}", "{context}", "{name}"];
   expect(engine.launch(planOf(run))).toMatchObject({
     command: "serve",
-    args: ["Qwen/Qwen3-8B", "--listen=127.0.0.1:4711", "cuda:0", "2/2", "1024", "smol"],
+    args: ["Qwen/Qwen3-8B", "--listen=127.0.0.1:4711", "cuda:0", "3/2", "1024", "smol"],
   });
   expect(engine.launch(planOf(["serve", "{socket}"])).args).toEqual(["/run/e.sock"]);
 });
