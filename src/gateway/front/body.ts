@@ -1,8 +1,8 @@
 import type { IncomingMessage } from "node:http";
 import type { Cancellation } from "../../core/cancellation.ts";
 import { AssistantError } from "../../core/errors.ts";
-import { atTurnEnd } from "../../core/turn-end.ts";
 import { CallerGone } from "../../core/upstream.ts";
+import { withOthers } from "./disconnect.ts";
 import { type ClientPace, watchPace } from "./pace.ts";
 
 /** How much of a body that is too large is still read, so that the client gets to read the refusal. */
@@ -61,7 +61,7 @@ export function readBody(
     request.on("end", () => {
       if (length > limitBytes) return refuse();
       // Requests that came in one turn then go on together, step by step: the same code runs for all of them in a row.
-      if (settle()) atTurnEnd(() => resolve(parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts)));
+      if (settle()) withOthers(() => resolve(parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts)));
     });
     request.on("error", (error) => fail(cancellation.cancelled ? new CallerGone() : error));
     cancellation.onCancel = fail;

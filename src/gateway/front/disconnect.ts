@@ -1,10 +1,19 @@
 import type { IncomingMessage, Server } from "node:http";
 import type { Socket } from "node:net";
 import { Cancellation } from "../../core/cancellation.ts";
+import { atTurnEnd } from "../../core/turn-end.ts";
 import { CallerGone } from "../../core/upstream.ts";
 
 /** The running requests of each connection: one, or a few where a client pipelines. */
 const watched = new WeakMap<Socket, Disconnect[]>();
+/** Those of all connections. */
+let running = 0;
+
+/**
+ * Does something at the end of a turn, together with the same of other requests; at once for a request that is alone, which
+ * would wait for nothing.
+ */
+export const withOthers = (work: () => void): void => (running > 1 ? atTurnEnd(work) : work());
 
 /**
  * Makes every connection of a server cancel its running requests as soon as the client closes it, wholly or half:
@@ -33,7 +42,10 @@ export class Disconnect extends Cancellation {
     super();
     this.#running = watched.get(socket);
     if (this.#running === undefined || socket.destroyed) this.disconnected();
-    else this.#running.push(this);
+    else {
+      this.#running.push(this);
+      running += 1;
+    }
   }
 
   disconnected(): void {
@@ -44,7 +56,9 @@ export class Disconnect extends Cancellation {
   /** The request is over; its client may disconnect. */
   done(): void {
     const at = this.#running?.indexOf(this) ?? -1;
-    if (at >= 0) this.#running?.splice(at, 1);
+    if (at < 0) return;
+    this.#running?.splice(at, 1);
+    running -= 1;
   }
 }
 

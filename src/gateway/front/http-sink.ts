@@ -2,10 +2,10 @@ import type { ServerResponse } from "node:http";
 import type { AssistantError } from "../../core/errors.ts";
 import type { AnswerSink } from "../../core/inference.ts";
 import type { Waiting } from "../../core/request.ts";
-import { atTurnEnd } from "../../core/turn-end.ts";
 import { waitingComment } from "../../inference/waiting.ts";
 import { frameChunk, LAST_CHUNK } from "../../upstreams/answer/chunked.ts";
 import { SSE_HEADERS } from "../../upstreams/answer/receivers.ts";
+import { withOthers } from "./disconnect.ts";
 import type { Door } from "./door.ts";
 import type { ClientPace } from "./pace.ts";
 import { sendError } from "./send-error.ts";
@@ -101,7 +101,7 @@ export class HttpSink implements AnswerSink {
     const response = this.#response;
     if (this.#written || last.length >= ONE_PIECE_BYTES) response.end(last);
     // A short answer that is seen whole leaves with its head in one string, which node writes in one piece.
-    else atTurnEnd(() => response.end(last.toString("latin1"), "latin1"));
+    else withOthers(() => response.end(last.toString("latin1"), "latin1"));
   }
 
   end(last?: Buffer): void {
