@@ -90,7 +90,11 @@ export class TaskLedger {
         return made;
       });
       const fresh = result.filter(({ isReplay }) => !isReplay);
-      const { done } = await this.#options.announce(fresh.map(({ id, task }) => ({ id, order: task })));
+      // One whose announcement was lost with the store, and whose record could not be taken back, is found by its key.
+      const waiting = result.filter(({ isReplay, task }) => isReplay && task.status === "pending");
+      const { done } = await this.#options.announce(
+        [...fresh, ...waiting].map(({ id, task }) => ({ id, order: task })),
+      );
       const commit = writes.length === 0 ? null : await this.#options.store.commit(writes);
       // Another request was faster with one of the keys: look again.
       if (commit?.ok === false) continue;

@@ -40,3 +40,39 @@ test("a task whose announcement fails after it was stored is not kept, and its k
     await rm(directory, { recursive: true, force: true });
   }
 });
+
+test("a task that was stored without its announcement is announced when it is asked for again", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "assistant-ledger-"));
+  const store = new SqliteStore({ directory, report: () => {} });
+  try {
+    const announced: string[][] = [];
+    let isReachable = false;
+    let commits = 0;
+    const ledger = new TaskLedger({
+      store: Object.assign(Object.create(store) as SqliteStore, {
+        // The store is gone right after the task was written.
+        commit: (...writes: Parameters<SqliteStore["commit"]>) =>
+          commits++ === 0 || isReachable ? store.commit(...writes) : Promise.reject(new Error("gone")),
+        collection: store.collection.bind(store),
+      }),
+      retentionMs: () => 1_000,
+      now: () => Date.now(),
+      changed: () => {},
+      announce: async (tasks) => {
+        announced.push(tasks.map(({ id }) => id));
+        const done = isReachable ? Promise.resolve() : Promise.reject(new Error("gone"));
+        done.catch(() => {});
+        return { done };
+      },
+    });
+    await expect(ledger.create([order], origin)).rejects.toThrow("gone");
+    expect(await ledger.tasks.count()).toBe(1);
+    isReachable = true;
+    const [again] = await ledger.create([order], origin);
+    expect(again?.isReplay).toBe(true);
+    expect(announced).toEqual([[again?.id], [again?.id]]);
+  } finally {
+    await store.close();
+    await rm(directory, { recursive: true, force: true });
+  }
+});
