@@ -167,8 +167,10 @@ export class ClusterRunner implements Dispatcher {
     const { Worker, DelayedError } = await import("bullmq");
     if (this.#state !== "running" || this.#workers.has(lane) || !this.#options.serves(lane)) return;
     this.#delayedError = DelayedError;
-    // BullMQ waits for a connection that is lost, and asks it again itself.
-    this.#client ??= connection.duplicate({ maxRetriesPerRequest: null, enableOfflineQueue: true });
+    // BullMQ waits for a connection that is lost. What was under way is sent again: without that it would never be answered,
+    // and its scripts bear it, as a job that is handed out twice loses one of its locks.
+    const patient = { maxRetriesPerRequest: null, enableOfflineQueue: true, autoResendUnfulfilledCommands: true };
+    this.#client ??= connection.duplicate(patient);
     const worker = new Worker(nameOf(lane), (job, token) => this.#work(job, token ?? ""), {
       connection: this.#client,
       prefix: PREFIX,
