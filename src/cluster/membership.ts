@@ -3,6 +3,7 @@ import { addressText, parseAddress } from "../config/network.ts";
 import type { Clock, Timer } from "../core/clock.ts";
 import type { ListenAddress, RemoteServer } from "../core/config.ts";
 import { AssistantError } from "../core/errors.ts";
+import { oneAtATime } from "../core/one-at-a-time.ts";
 import type { Collection, CollectionSpec, Store } from "../core/store.ts";
 import type { ClusterLog } from "./cluster.ts";
 
@@ -57,7 +58,12 @@ export class Membership {
   /** Until then nobody is forgotten: after the store was away the others' records may have run out. */
   #forgetFrom = 0;
   #told = "";
-  #beating: Promise<void> | null = null;
+  readonly #beat = oneAtATime(async () => {
+    if (this.#isClosed) return;
+    await this.#exchange();
+    this.#timer?.cancel();
+    if (!this.#isClosed) this.#timer = this.#options.clock.after(BEAT_MS, () => void this.#beat());
+  });
   #timer: Timer | null = null;
   #watch: Disposable | null = null;
   #isClosed = false;
@@ -88,7 +94,8 @@ export class Membership {
     this.#isClosed = true;
     this.#watch?.[Symbol.dispose]();
     this.#timer?.cancel();
-    await this.#beating;
+    // One that runs would write this daemon down again.
+    await this.#beat();
     if (this.#name !== "") await this.#options.store.commit([this.#members.remove(this.#name)]).catch(() => {});
   }
 
@@ -102,19 +109,8 @@ export class Membership {
     if (!isKnown && (isDrained || (await this.#drained.get(wanted)) === null)) throw this.#notFound(wanted);
     const change = isDrained ? this.#drained.put(wanted, {}, { tenant: TENANT }) : this.#drained.remove(wanted);
     await this.#options.store.commit([change]);
-    // A beat that runs may have read the state before.
-    await this.#beating;
     await this.#beat();
     return wanted;
-  }
-
-  #beat(): Promise<void> {
-    this.#beating ??= this.#exchange().finally(() => {
-      this.#beating = null;
-      this.#timer?.cancel();
-      if (!this.#isClosed) this.#timer = this.#options.clock.after(BEAT_MS, () => void this.#beat());
-    });
-    return this.#beating;
   }
 
   async #exchange(): Promise<void> {

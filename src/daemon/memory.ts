@@ -6,6 +6,7 @@ import type { Documents } from "../core/documents.ts";
 import { DEFAULT_ENGINE, traitsOf } from "../core/engine.ts";
 import type { InstanceSnapshot } from "../core/instance.ts";
 import { type EngineId, type ModelSpec, modelKinds } from "../core/model.ts";
+import { oneAtATime } from "../core/one-at-a-time.ts";
 import { refreshDevices } from "../fleet/hardware.ts";
 import { type InstanceUse, measureUse, sharesHostMemory } from "../fleet/usage.ts";
 import { companionBytes } from "../models/companions.ts";
@@ -58,7 +59,6 @@ export class Memory {
   readonly #byModel = new Map<string, ModelEstimate>();
   #pending: ReadonlySet<string> = new Set();
   #use: ReadonlyMap<string, InstanceUse> = new Map();
-  #measuring: Promise<void> | null = null;
   #round = 0;
   #closed = false;
 
@@ -103,13 +103,8 @@ export class Memory {
     return sharesHostMemory(device) ? memoryBytes : (this.#use.get(id)?.bytes ?? null);
   }
 
-  /** Reads devices and instances anew, once at a time, and tells. Never rejects. */
-  measure(): Promise<void> {
-    this.#measuring ??= this.#measure().finally(() => {
-      this.#measuring = null;
-    });
-    return this.#measuring;
-  }
+  /** Reads devices and instances anew, and tells. Never rejects. */
+  readonly measure = oneAtATime(() => this.#measure());
 
   /**
    * Takes the models of a configuration over. What is known of them from earlier comes within milliseconds, the rest is

@@ -3,6 +3,7 @@ import type { Clock, Timer } from "../core/clock.ts";
 import type { ConfigNotice } from "../core/config.ts";
 import { toAssistantError } from "../core/errors.ts";
 import type { Capabilities, ModelSpec } from "../core/model.ts";
+import { oneAtATime } from "../core/one-at-a-time.ts";
 import { offeredBy, withProjector } from "../models/capabilities.ts";
 import { aboveTrained } from "../models/context.ts";
 import type { GgufHeader } from "../models/gguf-header.ts";
@@ -37,7 +38,6 @@ const LOOK_MS = 2_000;
 export class Weights implements Disposable {
   readonly #options: WeightsOptions;
   readonly #found = new Map<string, Found>();
-  #looking: Promise<void> | null = null;
   #next: Timer | null = null;
   #stopped = false;
 
@@ -45,13 +45,8 @@ export class Weights implements Disposable {
     this.#options = options;
   }
 
-  /** Looks at all files, once at a time; reads only headers of those that have changed. Never rejects. */
-  look(): Promise<void> {
-    this.#looking ??= this.#look().finally(() => {
-      this.#looking = null;
-    });
-    return this.#looking;
-  }
+  /** Looks at all files; reads only headers of those that have changed. Never rejects. */
+  readonly look = oneAtATime(() => this.#look());
 
   header(model: string): GgufHeader | null {
     return this.#found.get(model)?.header ?? null;

@@ -27,11 +27,13 @@ const headersDocument: DocumentType<Entries> = {
  */
 export class HeaderCache {
   readonly #documents: Documents;
+  readonly #readFile: ReadHeader;
   #kept: Promise<Map<string, Entry>> | null = null;
   #changed = false;
 
-  constructor(documents: Documents) {
+  constructor(documents: Documents, readFile: ReadHeader = readGguf) {
     this.#documents = documents;
+    this.#readFile = readFile;
   }
 
   /** As `readGguf`; a file that has not changed since it was read is not read again. */
@@ -41,7 +43,7 @@ export class HeaderCache {
     const kept = await this.#entries();
     const known = kept.get(file);
     if (known?.identity === identity) return known.header;
-    const header = await readGguf(file);
+    const header = await this.#readFile(file);
     kept.delete(file);
     kept.set(file, { identity, header });
     const [oldest] = kept.keys();

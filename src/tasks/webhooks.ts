@@ -1,5 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import type { WebhookSettings } from "../core/config.ts";
+import { oneAtATime } from "../core/one-at-a-time.ts";
 import { version } from "../core/package.ts";
 import type { Collection, CollectionSpec, Store, StoredRecord } from "../core/store.ts";
 import type { Tracer } from "../core/trace.ts";
@@ -58,8 +59,16 @@ export class Webhooks {
   #timer: Disposable | null = null;
   #dueAt = Number.POSITIVE_INFINITY;
   #state: "new" | "running" | "stopped" = "new";
-  #isLooking = false;
-  #lookAgain = false;
+  readonly #look = oneAtATime(async () => {
+    if (this.#state !== "running") return;
+    const { clock, log } = this.#options;
+    try {
+      await this.#sendDue();
+    } catch (error) {
+      log.warn({ err: error }, "webhooks could not be read");
+      this.#lookAt(clock.now() + STORE_RETRY_MS);
+    }
+  });
 
   constructor(options: WebhooksOptions) {
     this.#options = options;
@@ -93,12 +102,7 @@ export class Webhooks {
 
   /** Something may be due. */
   look(): void {
-    this.#lookAgain = true;
-    if (this.#isLooking || this.#state !== "running") return;
-    this.#isLooking = true;
-    void this.#lookUntilSeen().finally(() => {
-      this.#isLooking = false;
-    });
+    if (this.#state === "running") void this.#look();
   }
 
   #lookRegularly(): void {
@@ -107,19 +111,6 @@ export class Webhooks {
       this.look();
       this.#lookRegularly();
     });
-  }
-
-  async #lookUntilSeen(): Promise<void> {
-    const { clock, log } = this.#options;
-    while (this.#lookAgain && this.#state === "running") {
-      this.#lookAgain = false;
-      try {
-        await this.#sendDue();
-      } catch (error) {
-        log.warn({ err: error }, "webhooks could not be read");
-        this.#lookAt(clock.now() + STORE_RETRY_MS);
-      }
-    }
   }
 
   async #sendDue(): Promise<void> {

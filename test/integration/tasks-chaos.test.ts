@@ -134,7 +134,13 @@ test.concurrent.each(["SQLite", "Redis"])(
       await Promise.all(sending);
       const reported = (): Set<string> =>
         new Set(receiver.received.map(({ headers }) => String(headers["webhook-id"])));
-      await eventually("all are reported", () => reported().size >= ids.size, MAX_MS);
+      await eventually("all are reported", () => reported().size >= ids.size, MAX_MS).catch(async (error: unknown) => {
+        const missing = [...ids].filter((id) => !reported().has(id));
+        const reports = missing.slice(0, 3).map(async (id) => (await victim.call("GET", `/${id}/report`)).text);
+        throw new Error(`${missing.length} are not: ${await Promise.all(reports)}\n${await assistant.daemonLog()}`, {
+          cause: error,
+        });
+      });
       expect(reported()).toEqual(ids);
       const seconds = (performance.now() - startedAt) / 1_000;
 

@@ -7,12 +7,12 @@ import { HeaderCache } from "../../../src/models/header-cache.ts";
 import { ggufPieces } from "../../support/gguf-writer.ts";
 import { documentsIn } from "../../support/store.ts";
 
-vi.mock("../../../src/models/gguf-header.ts", { spy: true });
+const readFile = vi.fn(readGguf);
 
 let root: string;
 let file: string;
 beforeEach(async () => {
-  vi.mocked(readGguf).mockClear();
+  readFile.mockClear();
   root = await mkdtemp(join(tmpdir(), "assistant-headers-"));
   file = join(root, "model.gguf");
   await writeModel("One");
@@ -35,7 +35,7 @@ const writeModel = (title: string, path = file): Promise<void> =>
 
 /** What one process sees. */
 async function titleSeen(path = file): Promise<string | null> {
-  const cache = new HeaderCache(documentsIn(root));
+  const cache = new HeaderCache(documentsIn(root), readFile);
   const { title } = await cache.read(path);
   await cache.save();
   return title;
@@ -45,7 +45,7 @@ describe("the header of a file", () => {
   it("is read once, and again when the file has changed", async () => {
     expect(await titleSeen()).toBe("One");
     expect(await titleSeen()).toBe("One");
-    expect(readGguf).toHaveBeenCalledTimes(1);
+    expect(readFile).toHaveBeenCalledTimes(1);
     await writeModel("Two");
     expect(await titleSeen()).toBe("Two");
   });
@@ -61,7 +61,7 @@ describe("the header of a file", () => {
   });
 
   it("is seen anew by a process that keeps running", async () => {
-    const cache = new HeaderCache(documentsIn(root));
+    const cache = new HeaderCache(documentsIn(root), readFile);
     expect((await cache.read(file)).title).toBe("One");
     await writeModel("Another");
     expect((await cache.read(file)).title).toBe("Another");
@@ -75,7 +75,7 @@ describe("the header of a file", () => {
     await titleSeen();
     await titleSeen(other);
     await titleSeen();
-    expect(readGguf).toHaveBeenCalledTimes(2);
+    expect(readFile).toHaveBeenCalledTimes(2);
   });
 
   it("is read anew where what was kept is damaged, and a file that is no model is refused", async () => {

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { newSecret, signedHeaders } from "../../../src/tasks/signature.ts";
 import { checkWebhookUrl, WebhookClient } from "../../../src/tasks/webhook-post.ts";
-import { retryDelayMs } from "../../../src/tasks/webhooks.ts";
+import { retryDelayMs, Webhooks, type WebhooksOptions } from "../../../src/tasks/webhooks.ts";
 import { startReceiver } from "../../support/webhook-receiver.ts";
 
 test("a signature is the one of Standard Webhooks' own example", () => {
@@ -65,3 +65,22 @@ test("a redirect of a webhook is a failure, and not followed", async () => {
     await client.close();
   }
 });
+
+test.each([1, 2, 3, 4, 5, 6, 7, 8])(
+  "what comes due %i steps after a look has read the store is seen",
+  async (steps) => {
+    let looks = 0;
+    const list = async () => {
+      looks += 1;
+      return { records: [], next: null };
+    };
+    const store = { isShared: false, collection: () => ({}) };
+    const webhooks = new Webhooks({ store, deliveries: { list } } as unknown as WebhooksOptions);
+    webhooks.start();
+    for (let step = 0; step < steps; step++) await null;
+    webhooks.look();
+    await new Promise(setImmediate);
+    expect(looks).toBe(2);
+    await webhooks.stop();
+  },
+);
