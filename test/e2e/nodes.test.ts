@@ -85,7 +85,8 @@ test("a stream through another machine comes token by token, and stops there whe
     seen += (await reader?.read())?.value ?? "";
     reads += 1;
   }
-  expect(reads).toBeGreaterThan(5);
+  // A reader that is late gets several tokens at once, but never all of them.
+  expect(reads).toBeGreaterThan(1);
   abort.abort();
   await reader?.closed.catch(() => {});
   await eventually(

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -85,7 +85,11 @@ export async function installAssistant(setup: TestSetup = {}): Promise<TestAssis
     async serve() {
       const {
         status: { url },
-      } = await ensureDaemon({ paths, env, httpAddr: null, program: daemonProgram });
+      } = await ensureDaemon({ paths, env, httpAddr: null, program: daemonProgram }).catch(async (error: unknown) => {
+        const logs = await readdir(paths.logDir).catch(() => []);
+        const texts = await Promise.all(logs.map((name) => readFile(join(paths.logDir, name), "utf8").catch(() => "")));
+        throw new Error(`the daemon did not start:\n${texts.join("\n")}`, { cause: error });
+      });
       if (!url) throw new Error("the daemon listens on no address");
       return url;
     },
