@@ -7,7 +7,7 @@ import type { Tracer } from "../core/trace.ts";
 import { createEngineProbe } from "../engines/index.ts";
 import { engineEnvironment } from "../fleet/environment.ts";
 import { Fleet } from "../fleet/fleet.ts";
-import type { FleetSettings } from "../fleet/ports.ts";
+import { defaultFleetSettings, type FleetSettings } from "../fleet/ports.ts";
 import { SlotCache } from "../fleet/slot-cache.ts";
 import { InferenceCore } from "../inference/core.ts";
 import type { KeyRing } from "../keys/key-ring.ts";
@@ -32,14 +32,14 @@ import { withoutQuotes } from "./request-line.ts";
 import { Weights } from "./weights.ts";
 
 /** A wedge is only found at a look, so that short times need frequent ones. */
-const DEFAULT_POLL_MS = 3_000;
 const MIN_POLL_MS = 50;
 const LOOKS_PER_WEDGE = 6;
 
 export const fleetSettings = ({ scheduler: { startTimeoutMs, wedgeAfterMs } }: Config): Partial<FleetSettings> => ({
   startTimeoutMs,
   wedgeAfterMs,
-  pollMs: Math.max(MIN_POLL_MS, Math.min(DEFAULT_POLL_MS, wedgeAfterMs / LOOKS_PER_WEDGE)),
+  pollMs: Math.max(MIN_POLL_MS, Math.min(defaultFleetSettings.pollMs, wedgeAfterMs / LOOKS_PER_WEDGE)),
+  suspectTokenMs: Math.min(defaultFleetSettings.suspectTokenMs, wedgeAfterMs),
 });
 
 /** Everything that does the daemon's work, made and connected, and nothing started. */

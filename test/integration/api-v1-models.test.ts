@@ -109,7 +109,7 @@ describe("models", () => {
     expect((await call("POST", "/models/load?model_name=brook")).status).toBe(200);
     expect(await readFile(join(assistant.modelDir, "brook.toml"), "utf8")).toContain("ctx_size = 1024");
 
-    await assistant.run(["stop"]);
+    await assistant.stop();
     url = await assistant.serve();
     expect((await call("GET", "/models/brook")).status).toBe(200);
     expect((await call("POST", "/models/load?model_name=brook")).status).toBe(200);

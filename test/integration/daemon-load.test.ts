@@ -52,14 +52,10 @@ test("a limit of one instance is kept under traffic to two models, and neither s
   assistant = await installFakes({
     models: { river: { knobs: { decodeDelayMs: 2 } }, brook: { knobs: { decodeDelayMs: 2 } } },
     maxInstances: 1,
-    scheduler: "max_swap_wait_s = 2",
+    scheduler: "max_swap_wait_s = 0.5",
   });
   const url = await assistant.serve();
-  let most = 0;
-  let over = false;
-  const watching = (async () => {
-    while (!over) most = Math.max(most, (await assistant.livingEngines()).length);
-  })();
+  const most = assistant.watchEngines();
   // A stream of requests for one model that never lets it idle, and some for the other in between.
   let busy = true;
   const flood = Array.from({ length: 4 }, async () => {
@@ -69,9 +65,7 @@ test("a limit of one instance is kept under traffic to two models, and neither s
   for (let count = 0; count < 2; count++) expect((await ask(url, "brook", "my turn")).status).toBe(200);
   busy = false;
   await Promise.all(flood);
-  over = true;
-  await watching;
-  expect(most).toBe(1);
+  expect(await most()).toBe(1);
 });
 
 test("where a request stands can be asked for by its id, with its own key alone", async () => {

@@ -34,7 +34,7 @@ test("neither keys nor prompts nor answers get into any file, at the most talkat
   await assistant.turn("river", { failStatus: 500 });
   expect((await ask(url, "river", PROMPT, { headers: { authorization } })).status).toBeGreaterThanOrEqual(500);
   const { dataDir } = await assistant.state();
-  expect((await assistant.run(["stop"])).exitCode).toBe(0);
+  await assistant.stop();
   const written = await everythingWritten(join(dataDir, "log"));
   expect(written).toContain('"msg":"request"');
   for (const secret of [KEY, PROMPT, "word7"]) expect(written).not.toContain(secret);

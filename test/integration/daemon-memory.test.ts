@@ -73,7 +73,7 @@ test("a model that is larger than the GPU is refused with both figures, and one 
   expect((await ask(url, "huge", "hello")).text).toMatch(
     /needs about 1\d\d\.\d GB of memory; its largest device has 85\.5 GB/,
   );
-  await gpu.run(["stop"]);
+  await gpu.stop();
   await gpu.others(75_000);
   const again = await gpu.serve();
   expect((await ask(again, "river", "hello")).text).toMatch(

@@ -30,15 +30,9 @@ test("two models that wait for room at once take two different victims, and no m
   assistant = await installFakes({ models: { river: slow, brook: slow, lake: {}, pond: {} }, maxInstances: 2 });
   const url = await assistant.serve();
   expect(statuses(await Promise.all(["river", "brook"].map((name) => ask(url, name, "hello"))))).toEqual(all(2));
-  let most = 0;
-  let over = false;
-  const watching = (async () => {
-    while (!over) most = Math.max(most, (await assistant.livingEngines()).length);
-  })();
+  const most = assistant.watchEngines();
   expect(statuses(await Promise.all(["lake", "pond"].map((name) => ask(url, name, "hello"))))).toEqual(all(2));
-  over = true;
-  await watching;
-  expect(most).toBeLessThanOrEqual(2);
+  expect(await most()).toBeLessThanOrEqual(2);
   const up = (await assistant.state()).instances.filter(({ state }) => state === "ready").map(({ model }) => model);
   expect(up.sort()).toEqual(["lake", "pond"]);
   expect([await assistant.launches("lake"), await assistant.launches("pond")]).toEqual([1, 1]);

@@ -48,7 +48,7 @@ test("an instance that was started before the engine was rebuilt is treated as t
     });
   const before = await Promise.all([hold("ada"), hold("ada")]);
   await assistant.rebuild({ patched: true });
-  expect((await assistant.run(["reload"])).exitCode).toBe(0);
+  await assistant.reload();
   // More than the first has slots for: the second instance comes up, with the new program.
   const after = await Promise.all([hold("ada"), hold("ada")]);
   await eventually("the second instance has begun", async () => (await assistant.launches("river")) === 2);

@@ -23,7 +23,7 @@ test("an engine whose health is fine and whose slots make no progress is found, 
 });
 
 test("an engine that takes requests and gives none a slot is found once its clients give up", async () => {
-  assistant = await installFakes({ models: { river: { knobs: [{}, {}] } }, scheduler: "wedge_after_s = 30" });
+  assistant = await installFakes({ models: { river: { knobs: [{}, {}] } }, scheduler: "wedge_after_s = 2" });
   const url = await assistant.serve();
   await ask(url, "river", "wake up");
   const { pid } = await assistant.ready("river");

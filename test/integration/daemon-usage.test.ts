@@ -38,7 +38,7 @@ test("each key's requests and tokens are told by its name, also after a restart,
   ]);
   expect(before.usage[1]).toMatchObject({ failed: 0, ...told });
   expect(before.usage[2]?.completionTokens).toBeGreaterThan(0);
-  await assistant.run(["stop"]);
+  await assistant.stop();
   url = await assistant.serve();
   expect(await usage()).toEqual(before);
   await ask(url, "river", "once more", { headers: authorization("ben") });
@@ -91,6 +91,6 @@ test("a limit of requests a minute is raised by a reload, which forgives nothing
   expect(await statuses(2)).toEqual([200, 429]);
   const file = assistant.env["ASSISTANT_CONFIG"] ?? "";
   await writeFile(file, (await readFile(file, "utf8")).replace("requests_per_minute = 1", "requests_per_minute = 3"));
-  await assistant.run(["reload"]);
+  await assistant.reload();
   expect(await statuses(3)).toEqual([200, 200, 429]);
 });

@@ -202,14 +202,14 @@ describe("models", () => {
     const file = join(assistant.modelDir, "stream.toml");
     const text = assistant.toml("river").replace('"river"', '"mini"').replace("[chat]", "# mine\n[chat]");
     await writeFile(file, text);
-    await assistant.run(["reload"]);
+    await assistant.reload();
     for (const from of ["mini", "river", "unknown-name"]) {
       const { status, body } = await call("POST", "/api/create", { model: "stream", from, stream: false });
       expect([from, status, body["error"]]).toEqual([from, 409, expect.stringContaining(file)]);
     }
     expect(await readFile(file, "utf8")).toBe(text);
     await rm(file);
-    await assistant.run(["reload"]);
+    await assistant.reload();
   });
   it("are not pushed", async () => {
     expect((await call("POST", "/api/push", { model: "river" })).status).toBe(501);

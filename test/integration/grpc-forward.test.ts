@@ -1,11 +1,11 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { readFile, writeFile } from "node:fs/promises";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { daemonClient } from "../../src/client/daemon-client.ts";
+import { resolvePaths } from "../../src/config/paths.ts";
 import { eventually } from "../support/assistant.ts";
-import { allUp, chatBody, freeAddress, NodeGroup, postChat, startNode, type TestNode } from "../support/nodes.ts";
+import { allUp, chatBody, freeAddress, NodeGroup, postChat, type TestNode } from "../support/nodes.ts";
 
 // Whole daemons on loopback, each with a fake engine behind its models.
-const nodes = new NodeGroup();
-const { start } = nodes;
-afterEach(nodes.end);
 
 const one = { tokens: 1 };
 const served = (response: Response): string | null => response.headers.get("x-assistant-instance");
@@ -115,188 +115,206 @@ describe("a model that only another machine has", () => {
     expect(await response.json()).toMatchObject({ error: { code: "node_unavailable" } });
     expect((await postChat(a.url, chatBody("river", one), { "x-assistant-hops": "not an id!" })).status).toBe(400);
   });
-});
 
-test("another machine gets what comes while all instances here are busy, and nothing else", async () => {
-  const b = await start({ models: { river: "slots = 4\n" } });
-  const a = await start({ models: { river: "slots = 1\n" }, remotes: [{ name: "b", grpc: b.grpc }] });
-  await allUp(a);
-  // What is not loaded here is loaded here: a start comes before another machine.
-  expect(served(await postChat(a.url, chatBody("river", one)))).toBe("river@cpu");
-  expect(served(await postChat(a.url, chatBody("river", one)))).toBe("river@cpu");
-  const abort = new AbortController();
-  const long = postChat(a.url, chatBody("river", { tokens: 5_000, decodeDelayMs: 10 }), {}, abort.signal).catch(
-    () => null,
-  );
-  await eventually("the instance here is busy", async () => (await inFlight(a)) === 1);
-  const answers = await Promise.all([1, 2, 3].map(() => postChat(a.url, chatBody("river", one))));
-  expect(answers.map(served)).toEqual(["remote:b", "remote:b", "remote:b"]);
-  abort.abort();
-  await long;
-  await eventually("the instance here is free", async () => (await inFlight(a)) === 0);
-  expect(served(await postChat(a.url, chatBody("river", one)))).toBe("river@cpu");
-});
-
-test("work is shared out by weight, and a disabled server gets none", async () => {
-  const [b, c, d] = await Promise.all([
-    start({ models: { river: "preload = true\n" } }),
-    start({ models: { river: "preload = true\n" } }),
-    start({ models: { river: "" } }),
-  ]);
-  const a = await start({
-    remotes: [
-      { name: "b", grpc: b.grpc, extra: "weight = 3" },
-      { name: "c", grpc: c.grpc, extra: "weight = 1" },
-      { name: "d", grpc: d.grpc, extra: "enabled = false" },
-    ],
+  test("a reload lets removed servers go and takes others up", async () => {
+    const file = a.assistant.env["ASSISTANT_CONFIG"] ?? "";
+    const before = await readFile(file, "utf8");
+    const entry = `[[remote_servers]]\nname = "b"\ngrpc_addr = "${b.grpc}"\n`;
+    expect(before).toContain(entry);
+    await writeFile(file, before.replace(entry, ""));
+    await a.assistant.reload();
+    await eventually(
+      "the model has gone with its server",
+      async () => (await postChat(a.url, chatBody("river", one))).status === 404,
+      5_000,
+    );
+    expect(await a.nodes()).toEqual([]);
+    await writeFile(file, before);
+    await a.assistant.reload();
+    await allUp(a);
+    expect((await postChat(a.url, chatBody("river", one))).status).toBe(200);
   });
-  await eventually("both have the model loaded", async () =>
-    (await Promise.all([b, c].map((node) => node.status()))).every(({ models }) => models[0]?.instances === 1),
-  );
-  // What was told of a machine while it still loaded costs it work until it is asked again.
-  const seen = new Set<string | null>();
-  await eventually("both are up, and known to have it loaded", async () => {
-    const nodes = await a.nodes();
-    if (nodes[0]?.state !== "up" || nodes[1]?.state !== "up") return false;
-    seen.add(served(await postChat(a.url, chatBody("river", one))));
-    return seen.size === 2;
-  });
-  const counts: Record<string, number> = {};
-  for (let index = 0; index < 40; index++) {
-    const name = served(await postChat(a.url, chatBody("river", one))) ?? "none";
-    counts[name] = (counts[name] ?? 0) + 1;
-  }
-  expect(Object.keys(counts).sort()).toEqual(["remote:b", "remote:c"]);
-  expect(counts["remote:b"]).toBeGreaterThanOrEqual(28);
-  expect(counts["remote:b"]).toBeLessThanOrEqual(32);
-  expect((await a.nodes()).map(({ name, state }) => [name, state])).toEqual([
-    ["b", "up"],
-    ["c", "up"],
-    ["d", "disabled"],
-  ]);
 });
 
-test("machines that name each other send a request in no circle", async () => {
-  const [addressA, addressB] = [await freeAddress(), await freeAddress()];
-  const a = await start({
-    models: { river: "slots = 1\n" },
-    env: { ASSISTANT_GRPC_ADDR: addressA },
-    remotes: [{ name: "b", grpc: addressB }],
+describe("machines that have the same model and name each other", () => {
+  const pair = new NodeGroup();
+  let a: TestNode;
+  let b: TestNode;
+  beforeAll(async () => {
+    const [addressA, addressB] = [await freeAddress(), await freeAddress()];
+    [a, b] = await Promise.all([
+      pair.start({
+        models: { river: "slots = 1\n" },
+        env: { ASSISTANT_GRPC_ADDR: addressA },
+        remotes: [{ name: "b", grpc: addressB }],
+      }),
+      pair.start({
+        models: { river: "slots = 4\n" },
+        env: { ASSISTANT_GRPC_ADDR: addressB },
+        remotes: [{ name: "a", grpc: addressA }],
+      }),
+    ]);
+    await Promise.all([allUp(a), allUp(b)]);
   });
-  const b = await start({
-    models: { river: "slots = 1\n" },
-    env: { ASSISTANT_GRPC_ADDR: addressB },
-    remotes: [{ name: "a", grpc: addressA }],
+  afterAll(pair.end);
+
+  /** Keeps the one slot of `a` busy until the result is called. */
+  const occupy = async (): Promise<() => Promise<unknown>> => {
+    const abort = new AbortController();
+    const body = chatBody("river", { tokens: 5_000, decodeDelayMs: 10 });
+    const ended = postChat(a.url, body, {}, abort.signal).catch(() => null);
+    await eventually("the instance here is busy", async () => (await inFlight(a)) === 1);
+    return () => {
+      abort.abort();
+      return ended;
+    };
+  };
+
+  test("the other one gets what comes while all instances here are busy, and nothing else", async () => {
+    // What is not loaded here is loaded here: a start comes before another machine.
+    expect(served(await postChat(a.url, chatBody("river", one)))).toBe("river@cpu");
+    expect(served(await postChat(a.url, chatBody("river", one)))).toBe("river@cpu");
+    const release = await occupy();
+    const answers = await Promise.all([1, 2, 3].map(() => postChat(a.url, chatBody("river", one))));
+    expect(answers.map(served)).toEqual(["remote:b", "remote:b", "remote:b"]);
+    await release();
+    await eventually("the instance here is free", async () => (await inFlight(a)) === 0);
+    expect(served(await postChat(a.url, chatBody("river", one)))).toBe("river@cpu");
   });
-  await Promise.all([allUp(a), allUp(b)]);
-  await Promise.all([a, b].map((node) => postChat(node.url, chatBody("river", one))));
-  const completed = async (): Promise<number> =>
-    (await Promise.all([a.record(), b.record()])).reduce((sum, record) => sum + record.completed, 0);
-  const before = await completed();
-  const sent = 12;
-  const answers = await Promise.all(
-    Array.from({ length: sent }, (_, index) =>
-      postChat(index % 2 === 0 ? a.url : b.url, chatBody("river", { tokens: 4, decodeDelayMs: 20 })),
-    ),
-  );
-  expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: sent }, () => 200));
-  expect(await completed()).toBe(before + sent);
-  // A request that has been here is served here or nowhere.
-  const { nodeId } = JSON.parse((await a.assistant.run(["node", "list", "--json"])).stdout) as { nodeId: string };
-  const abort = new AbortController();
-  const long = postChat(a.url, chatBody("river", { tokens: 5_000, decodeDelayMs: 10 }), {}, abort.signal).catch(
-    () => null,
-  );
-  await eventually("the instance here is busy", async () => (await inFlight(a)) === 1);
-  const returned = postChat(a.url, chatBody("river", one), { "x-assistant-hops": `other, ${nodeId}` });
-  await eventually("it waits here", async () => (await a.status()).queued === 1, 5_000);
-  abort.abort();
-  await long;
-  expect(served(await returned)).toBe("river@cpu");
+
+  test("a request goes in no circle", async () => {
+    await Promise.all([a, b].map((node) => postChat(node.url, chatBody("river", one))));
+    const completed = async (): Promise<number> =>
+      (await Promise.all([a.record(), b.record()])).reduce((sum, record) => sum + record.completed, 0);
+    const before = await completed();
+    const sent = 12;
+    const answers = await Promise.all(
+      Array.from({ length: sent }, (_, index) =>
+        postChat(index % 2 === 0 ? a.url : b.url, chatBody("river", { tokens: 4, decodeDelayMs: 20 })),
+      ),
+    );
+    expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: sent }, () => 200));
+    expect(await completed()).toBe(before + sent);
+    // A request that has been here is served here or nowhere.
+    const { nodeId } = await daemonClient(resolvePaths(a.assistant.env)).nodes();
+    const release = await occupy();
+    const returned = postChat(a.url, chatBody("river", one), { "x-assistant-hops": `other, ${nodeId}` });
+    await eventually("it waits here", async () => (await a.status()).queued === 1, 5_000);
+    await release();
+    expect(served(await returned)).toBe("river@cpu");
+  });
 });
 
-test("a machine that dies under load costs no request whose answer had not begun", async () => {
-  const [b, c] = await Promise.all([
-    start({ models: { river: "slots = 4\npreload = true\n" } }),
-    start({ models: { river: "slots = 4\npreload = true\n" } }),
-  ]);
-  const a = await start({
-    remotes: [
-      { name: "b", grpc: b.grpc },
-      { name: "c", grpc: c.grpc },
-    ],
+describe("several machines that have a model", () => {
+  const group = new NodeGroup();
+  let a: TestNode;
+  let b: TestNode;
+  let c: TestNode;
+  beforeAll(async () => {
+    const preloaded = { models: { river: "slots = 4\npreload = true\n" } };
+    const [d, ...loaded] = await Promise.all([
+      group.start({ models: { river: "" } }),
+      group.start(preloaded),
+      group.start(preloaded),
+    ]);
+    [b, c] = loaded;
+    await Promise.all(
+      loaded.map((node) => eventually("it is loaded", async () => (await node.status()).models[0]?.instances === 1)),
+    );
+    a = await group.start({
+      remotes: [
+        { name: "b", grpc: b.grpc, extra: "weight = 3" },
+        { name: "c", grpc: c.grpc, extra: "weight = 1" },
+        { name: "d", grpc: d.grpc, extra: "enabled = false" },
+      ],
+    });
   });
-  await allUp(a);
-  await Promise.all(
-    [b, c].map((node) => eventually("it is loaded", async () => (await node.status()).models[0]?.instances === 1)),
-  );
-  const whole = Array.from({ length: 16 }, () => postChat(a.url, chatBody("river", { tokens: 20, decodeDelayMs: 50 })));
-  const streamed = postChat(a.url, chatBody("river", { tokens: 20, decodeDelayMs: 50 }, true));
-  await eventually("both work", async () => (await a.nodes()).every((node) => node.inFlight > 1));
-  process.kill((await b.status()).pid, "SIGKILL");
-  const answers = await Promise.all(whole);
-  expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
-  // The one that had begun ends, one way or the other; none hangs.
-  await (await streamed).text();
-  expect((await a.nodes()).map(({ name, state }) => [name, state])).toEqual([
-    ["b", "down"],
-    ["c", "up"],
-  ]);
-  expect((await a.nodes())[0]?.lastError).toMatch(/"b"/);
+  afterAll(group.end);
 
-  // With the last one gone there is nobody to wait for, and the client is told so.
-  process.kill((await c.status()).pid, "SIGKILL");
-  await eventually("it is known to be away", async () => (await a.nodes())[1]?.state === "down", 10_000);
-  const refused = await postChat(a.url, chatBody("river", one));
-  expect(refused.status).toBe(503);
-  expect(refused.headers.get("retry-after")).not.toBeNull();
-  expect(await refused.json()).toMatchObject({ error: { code: "node_unavailable" } });
-});
+  const states = async (): Promise<unknown> => (await a.nodes()).map(({ name, state }) => [name, state]);
 
-test("a machine that comes back is used again", async () => {
-  const setup = { models: { river: "" }, env: { ASSISTANT_GRPC_ADDR: await freeAddress() } };
-  const b = await startNode(setup);
-  const a = await start({ remotes: [{ name: "b", grpc: b.grpc }] });
-  await allUp(a);
-  await b[Symbol.asyncDispose]();
-  await eventually("it is known to be away", async () => (await a.nodes())[0]?.state === "down", 10_000);
-  await start(setup);
-  await allUp(a);
-  expect((await postChat(a.url, chatBody("river", one))).status).toBe(200);
-});
-
-test("a machine with keys is called with the one of its entry, and says so where that is wrong", async () => {
-  const b = await start({ models: { river: "" }, env: { ASSISTANT_API_KEY: "bs-key" } });
-  const a = await start({
-    env: { KEY_OF_B: "bs-key" },
-    remotes: [
-      { name: "right", grpc: b.grpc, extra: 'api_key_env = "KEY_OF_B"' },
-      { name: "wrong", grpc: b.grpc, extra: 'api_key = "not-it"' },
-    ],
+  test("get work by weight, and a disabled server gets none", async () => {
+    // What was told of a machine while it still loaded costs it work until it is asked again.
+    const seen = new Set<string | null>();
+    await eventually("both are up, and known to have it loaded", async () => {
+      const nodes = await a.nodes();
+      if (nodes[0]?.state !== "up" || nodes[1]?.state !== "up") return false;
+      seen.add(served(await postChat(a.url, chatBody("river", one))));
+      return seen.size === 2;
+    });
+    const counts: Record<string, number> = {};
+    for (let index = 0; index < 40; index++) {
+      const name = served(await postChat(a.url, chatBody("river", one))) ?? "none";
+      counts[name] = (counts[name] ?? 0) + 1;
+    }
+    expect(Object.keys(counts).sort()).toEqual(["remote:b", "remote:c"]);
+    expect(counts["remote:b"]).toBeGreaterThanOrEqual(28);
+    expect(counts["remote:b"]).toBeLessThanOrEqual(32);
+    expect(await states()).toEqual([
+      ["b", "up"],
+      ["c", "up"],
+      ["d", "disabled"],
+    ]);
   });
-  await eventually("the first is up", async () => (await a.nodes())[0]?.state === "up");
-  await eventually("the second is not", async () => (await a.nodes())[1]?.state === "down");
-  expect((await a.nodes())[1]?.lastError).toMatch(/refuses us: The API key is not one of this daemon's/);
-  expect(served(await postChat(a.url, chatBody("river", one)))).toBe("remote:right");
+
+  test("lose no request whose answer had not begun when one dies under load", async () => {
+    const body = { tokens: 20, decodeDelayMs: 50 };
+    const whole = Array.from({ length: 16 }, () => postChat(a.url, chatBody("river", body)));
+    const streamed = postChat(a.url, chatBody("river", body, true));
+    await eventually("both work", async () => (await a.nodes()).slice(0, 2).every(({ inFlight: many }) => many > 1));
+    process.kill((await b.status()).pid, "SIGKILL");
+    const answers = await Promise.all(whole);
+    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
+    // The one that had begun ends, one way or the other; none hangs.
+    await (await streamed).text();
+    expect(await states()).toEqual([
+      ["b", "down"],
+      ["c", "up"],
+      ["d", "disabled"],
+    ]);
+    expect((await a.nodes())[0]?.lastError).toMatch(/"b"/);
+
+    // With the last one gone there is nobody to wait for, and the client is told so.
+    process.kill((await c.status()).pid, "SIGKILL");
+    await eventually("it is known to be away", async () => (await a.nodes())[1]?.state === "down", 10_000);
+    const refused = await postChat(a.url, chatBody("river", one));
+    expect(refused.status).toBe(503);
+    expect(refused.headers.get("retry-after")).not.toBeNull();
+    expect(await refused.json()).toMatchObject({ error: { code: "node_unavailable" } });
+  });
 });
 
-test("a reload takes other servers up and lets removed ones go", async () => {
-  const b = await start({ models: { river: "" } });
-  const a = await start({ models: { lake: "" } });
-  expect((await postChat(a.url, chatBody("river", one))).status).toBe(404);
-  const { readFile, writeFile } = await import("node:fs/promises");
-  const file = a.assistant.env["ASSISTANT_CONFIG"] ?? "";
-  const before = await readFile(file, "utf8");
-  await writeFile(file, `${before}\n[[remote_servers]]\nname = "b"\ngrpc_addr = "${b.grpc}"\n`);
-  await a.assistant.run(["reload"]);
-  await allUp(a);
-  expect((await postChat(a.url, chatBody("river", one))).status).toBe(200);
-  await writeFile(file, before);
-  await a.assistant.run(["reload"]);
-  await eventually(
-    "the model has gone with its server",
-    async () => (await postChat(a.url, chatBody("river", one))).status === 404,
-    5_000,
-  );
-  expect(await a.nodes()).toEqual([]);
+describe("a machine with keys", () => {
+  const pair = new NodeGroup();
+  let a: TestNode;
+  let b: TestNode;
+  beforeAll(async () => {
+    b = await pair.start({
+      models: { river: "" },
+      env: { ASSISTANT_API_KEY: "bs-key", ASSISTANT_GRPC_ADDR: await freeAddress() },
+    });
+    a = await pair.start({
+      env: { KEY_OF_B: "bs-key" },
+      remotes: [
+        { name: "right", grpc: b.grpc, extra: 'api_key_env = "KEY_OF_B"' },
+        { name: "wrong", grpc: b.grpc, extra: 'api_key = "not-it"' },
+      ],
+    });
+    await eventually("it is up", async () => (await a.nodes())[0]?.state === "up");
+  });
+  afterAll(pair.end);
+
+  test("is called with the one of its entry, and says so where that is wrong", async () => {
+    await eventually("the second entry is not up", async () => (await a.nodes())[1]?.state === "down");
+    expect((await a.nodes())[1]?.lastError).toMatch(/refuses us: The API key is not one of this daemon's/);
+    expect(served(await postChat(a.url, chatBody("river", one)))).toBe("remote:right");
+  });
+
+  test("that comes back is used again", async () => {
+    await b.assistant.stop();
+    await eventually("it is known to be away", async () => (await a.nodes())[0]?.state === "down", 10_000);
+    await b.assistant.serve();
+    await eventually("it is up again", async () => (await a.nodes())[0]?.state === "up", 15_000);
+    expect((await postChat(a.url, chatBody("river", one))).status).toBe(200);
+  });
 });

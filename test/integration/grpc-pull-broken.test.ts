@@ -1,105 +1,44 @@
 import { readdir, readFile, readlink, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
-import { afterEach, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { openNodeStore } from "../../src/cluster/model-store.ts";
 import { parseAddress } from "../../src/config/network.ts";
 import type { ListenAddress } from "../../src/core/config.ts";
-import { eventually, packageRoot } from "../support/assistant.ts";
-import { giveModel, heldWay, smallModel, transfers } from "../support/handed-models.ts";
-import { freeAddress, NodeGroup, type TestNode } from "../support/nodes.ts";
+import { eventually, installAssistant, packageRoot, type TestAssistant } from "../support/assistant.ts";
+import { giveModel, heldWay, smallModel, transfersSince } from "../support/handed-models.ts";
+import { freeAddress, remoteToml, startNode, type TestNode } from "../support/nodes.ts";
 import { quick, sha256, testStore } from "../support/store.ts";
 
 // More than all the buffers between two daemons hold.
 const weights = smallModel(24_000_000);
 const HOLD_AFTER = 4_000_000;
 
-const nodes = new NodeGroup();
-const { start } = nodes;
-afterEach(nodes.end);
+let b: TestNode;
+beforeAll(async () => {
+  b = await startNode({ env: { ASSISTANT_GRPC_ADDR: await freeAddress() } });
+  await giveModel(b, "river", weights);
+});
+afterAll(() => b[Symbol.asyncDispose]());
 
-const file = (node: TestNode, name: string): string => join(node.assistant.root, "data/models", name);
-const arrived = (node: TestNode): Promise<number> =>
-  stat(file(node, ".river.partial")).then(
+/** A machine that pulls from `b` by way of an address. Commands do so without a daemon. */
+const puller = (grpc: string): Promise<TestAssistant> => installAssistant({ config: remoteToml({ name: "b", grpc }) });
+const file = (assistant: TestAssistant, name: string): string => join(assistant.root, "data/models", name);
+const arrived = (assistant: TestAssistant): Promise<number> =>
+  stat(file(assistant, ".river.partial")).then(
     ({ size }) => size,
     () => 0,
   );
-const beginPull = (node: TestNode) =>
+const beginPull = (assistant: TestAssistant) =>
   execa(process.execPath, [join(packageRoot, "bin/assistant.js"), "pull", "river", "--from", "b"], {
-    env: node.assistant.env,
+    env: assistant.env,
     extendEnv: false,
     reject: false,
-    cwd: node.assistant.root,
+    cwd: assistant.root,
   });
-
-test("a transfer whose server is killed goes on where it stopped when the server is back", async () => {
-  const grpc = await freeAddress();
-  const b = await start({ env: { ASSISTANT_GRPC_ADDR: grpc } });
-  await giveModel(b, "river", weights);
-  await using way = await heldWay(grpc, HOLD_AFTER);
-  const a = await start({ remotes: [{ name: "b", grpc: way.address }] });
-  const pulling = beginPull(a);
-  await eventually("a part has arrived", async () => (await arrived(a)) > 1_000_000);
-  process.kill((await b.status()).pid, "SIGKILL");
-  way.cut();
-  const broken = await pulling;
-  expect(broken.exitCode).toBe(1);
-  expect(broken.stderr).toContain('The remote server "b" cannot be reached, or broke off');
-  const kept = await arrived(a);
-  expect(kept).toBeGreaterThan(1_000_000);
-  expect((await a.assistant.run(["list", "--json"])).stdout).toMatch(/"models": \[\]/);
-
-  way.release();
-  await b.assistant.serve();
-  const done = await a.assistant.run(["pull", "river", "--from", "b"]);
-  expect(done.stdout).toContain("Pulled river from remote server b");
-  expect(sha256(await readFile(file(a, "river.gguf")))).toBe(sha256(weights));
-  expect((await transfers(b)).at(-1)).toMatchObject({
-    msg: "model transfer done",
-    offset: kept,
-    sent: weights.length - kept,
-  });
-});
-
-test("Ctrl-C ends the transfer on both sides and keeps what has arrived", async () => {
-  const b = await start();
-  await giveModel(b, "river", weights);
-  await using way = await heldWay(b.grpc, HOLD_AFTER);
-  const a = await start({ remotes: [{ name: "b", grpc: way.address }] });
-  const { pid } = await b.status();
-  const open = async (): Promise<boolean> => {
-    const folder = `/proc/${pid}/fd`;
-    const targets = await Promise.all((await readdir(folder)).map((fd) => readlink(join(folder, fd)).catch(() => "")));
-    return targets.includes(file(b, "river.gguf"));
-  };
-  const pulling = beginPull(a);
-  await eventually("a part has arrived", async () => (await arrived(a)) > 1_000_000);
-  expect(await open()).toBe(true);
-  // The reader has stopped: so has the server, long before the end of the file.
-  expect((await transfers(b)).map(({ msg }) => msg)).toEqual(["model transfer begins"]);
-  pulling.kill("SIGINT");
-  const { exitCode, stderr } = await pulling;
-  expect(exitCode).toBe(130);
-  expect(stderr).toContain("Downloaded data is kept");
-  await eventually("the server has let the file go", async () => !(await open()), 5_000);
-  const [, end] = await eventually("the server says so", async () => {
-    const lines = await transfers(b);
-    return lines.length === 2 && lines;
-  });
-  expect(end?.msg).toBe("model transfer cancelled");
-  expect(end?.sent).toBeLessThan(weights.length);
-  const kept = await arrived(a);
-  expect(kept).toBeGreaterThan(1_000_000);
-
-  way.release();
-  expect((await a.assistant.run(["pull", "river", "--from", "b"])).exitCode).toBe(0);
-  expect((await transfers(b)).at(-1)).toMatchObject({ msg: "model transfer done", offset: kept });
-  expect(sha256(await readFile(file(a, "river.gguf")))).toBe(sha256(weights));
-});
 
 test("a connection that hangs is given up after its time, tried again, and then told", async () => {
-  const b = await start();
-  await giveModel(b, "river", weights);
+  const transferred = await transfersSince(b);
   await using way = await heldWay(b.grpc, HOLD_AFTER);
   await using store = await testStore();
   using from = await openNodeStore({ name: "b", address: parseAddress(way.address) as ListenAddress, apiKey: null });
@@ -109,7 +48,7 @@ test("a connection that hangs is given up after its time, tried again, and then 
   });
   expect(await store.files()).toEqual([".river.partial", ".river.partial.json"]);
   await eventually("the server ended them all", async () => {
-    const lines = (await transfers(b)).map(({ msg }) => msg);
+    const lines = (await transferred()).map(({ msg }) => msg);
     return (
       lines.includes("model transfer begins") &&
       lines.filter((msg) => msg.endsWith("begins")).length === lines.filter((msg) => msg.endsWith("cancelled")).length
@@ -117,15 +56,75 @@ test("a connection that hangs is given up after its time, tried again, and then 
   });
 });
 
-test("a daemon that is stopped does not wait for a transfer", async () => {
-  const b = await start();
-  await giveModel(b, "river", weights);
+test("Ctrl-C ends the transfer on both sides and keeps what has arrived", async () => {
+  const transferred = await transfersSince(b);
   await using way = await heldWay(b.grpc, HOLD_AFTER);
-  const a = await start({ remotes: [{ name: "b", grpc: way.address }] });
+  await using a = await puller(way.address);
+  const { pid } = await b.status();
+  const open = async (): Promise<boolean> => {
+    const folder = `/proc/${pid}/fd`;
+    const targets = await Promise.all((await readdir(folder)).map((fd) => readlink(join(folder, fd)).catch(() => "")));
+    return targets.includes(file(b.assistant, "river.gguf"));
+  };
+  const pulling = beginPull(a);
+  await eventually("a part has arrived", async () => (await arrived(a)) > 1_000_000);
+  expect(await open()).toBe(true);
+  // The reader has stopped: so has the server, long before the end of the file.
+  expect((await transferred()).map(({ msg }) => msg)).toEqual(["model transfer begins"]);
+  pulling.kill("SIGINT");
+  const { exitCode, stderr } = await pulling;
+  expect(exitCode).toBe(130);
+  expect(stderr).toContain("Downloaded data is kept");
+  await eventually("the server has let the file go", async () => !(await open()), 5_000);
+  const [, end] = await eventually("the server says so", async () => {
+    const lines = await transferred();
+    return lines.length === 2 && lines;
+  });
+  expect(end?.msg).toBe("model transfer cancelled");
+  expect(end?.sent).toBeLessThan(weights.length);
+  const kept = await arrived(a);
+  expect(kept).toBeGreaterThan(1_000_000);
+
+  way.release();
+  expect((await a.run(["pull", "river", "--from", "b"])).exitCode).toBe(0);
+  expect((await transferred()).at(-1)).toMatchObject({ msg: "model transfer done", offset: kept });
+  expect(sha256(await readFile(file(a, "river.gguf")))).toBe(sha256(weights));
+});
+
+test("a transfer whose server is killed goes on where it stopped when the server is back", async () => {
+  await using way = await heldWay(b.grpc, HOLD_AFTER);
+  await using a = await puller(way.address);
+  const pulling = beginPull(a);
+  await eventually("a part has arrived", async () => (await arrived(a)) > 1_000_000);
+  process.kill((await b.status()).pid, "SIGKILL");
+  way.cut();
+  const broken = await pulling;
+  expect(broken.exitCode).toBe(1);
+  expect(broken.stderr).toContain('The remote server "b" cannot be reached, or broke off');
+  const kept = await arrived(a);
+  expect(kept).toBeGreaterThan(1_000_000);
+  expect((await a.run(["list", "--json"])).stdout).toMatch(/"models": \[\]/);
+
+  way.release();
+  await b.assistant.serve();
+  const transferred = await transfersSince(b);
+  const done = await a.run(["pull", "river", "--from", "b"]);
+  expect(done.stdout).toContain("Pulled river from remote server b");
+  expect(sha256(await readFile(file(a, "river.gguf")))).toBe(sha256(weights));
+  expect((await transferred()).at(-1)).toMatchObject({
+    msg: "model transfer done",
+    offset: kept,
+    sent: weights.length - kept,
+  });
+});
+
+test("a daemon that is stopped does not wait for a transfer", async () => {
+  await using way = await heldWay(b.grpc, HOLD_AFTER);
+  await using a = await puller(way.address);
   const pulling = beginPull(a);
   await eventually("a part has arrived", async () => (await arrived(a)) > 1_000_000);
   const begun = performance.now();
-  expect((await b.assistant.run(["stop"])).exitCode).toBe(0);
+  await b.assistant.stop();
   // The transfer itself would hang for 15 s at least.
   expect(performance.now() - begun).toBeLessThan(10_000);
   way.cut();

@@ -362,6 +362,6 @@ test("no worker outlives a daemon that was killed", async () => {
   const { pid: [pid = 0] = [] } = await client.infer("pid", { hold_ms: [0] });
   process.kill(Number((await assistant.status()).pid), "SIGKILL");
   expect(await isRunning(Number(pid))).toBe(true);
-  await eventually("it is served again", async () => (await assistant.run(["serve"])).exitCode === 0);
+  await eventually("it is served again", async () => await assistant.serve());
   await eventually("the worker has ended", async () => !(await isRunning(Number(pid))));
 });

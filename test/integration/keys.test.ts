@@ -134,7 +134,7 @@ test("limits are told in headers, refuse with 429, and those of a day hold over 
   expect(first.headers.get("x-ratelimit-reset-requests")).toMatch(/^(\d+h)?\d+m\d+s$/);
   expect((await chat(emil)).status).toBe(200);
   expect((await chat(emil)).status).toBe(429);
-  await assistant.run(["stop"]);
+  await assistant.stop();
   url = await assistant.serve();
   expect((await chat(emil)).status).toBe(429);
   const statuses = [(await chat(dora)).status, (await chat(dora)).status];
@@ -177,7 +177,7 @@ test("a backup made beside the daemon is sound, and serves in the store's place"
   expect(await run("store", "check")).toMatchObject({ problems: [] });
   expect(await readdir(backup)).toEqual(["blobs", "records.db"]);
   expect((await assistant.run(["store", "restore", backup])).stderr).toContain("assistant stop");
-  await assistant.run(["stop"]);
+  await assistant.stop();
   const damaged = join(assistant.root, "damaged");
   await mkdir(damaged);
   await writeFile(join(damaged, "records.db"), "no database ".repeat(500));

@@ -155,7 +155,7 @@ test("a rejected key is the owner's to mend, a reload takes the new one over", a
   expect((await assistant.run(["doctor"])).stdout).toMatch(/✗ filed .*asks for a key/);
   fake.script("/models", json({ data: [{ id: "large" }] }));
   await writeFile(join(assistant.root, "key"), "sk-new\n", { mode: 0o600 });
-  expect((await assistant.run(["reload"])).exitCode).toBe(0);
+  await assistant.reload();
   await eventually("the provider is up", async () => (await provider("filed"))?.state === "up");
   expect((await ask("filed/large")).status).toBe(200);
   expect(fake.to("/chat/completions").at(-1)?.headers.authorization).toBe("Bearer sk-new");
@@ -191,10 +191,10 @@ test("another Assistant is a provider, and two that name each other do not list 
     ((await (await fetch(`${at}/v1/models`)).json()) as { data: { id: string }[] }).data.map(({ id }) => id);
   expect(await listed(url)).toEqual(["mine", "cloud/large", "cloud/embed-small", "other/river"]);
   await appendFile(join(other.assistant.root, "config.toml"), circle("back", url));
-  await other.assistant.run(["reload"]);
+  await other.assistant.reload();
   await eventually("the other one lists ours", async () => (await listed(other.url)).join() === "river,back/mine");
   await appendFile(join(assistant.root, "config.toml"), "weight = 2\n".replace(/^/, circle("again", other.url)));
-  await assistant.run(["reload"]);
+  await assistant.reload();
   await eventually("the list was read again", async () => (await listed(url)).includes("again/river"));
   expect((await listed(url)).filter((name) => name.includes("back"))).toEqual([]);
   const response = await postChat(other.url, chatBody("back/mine", { tokens: 3 }));

@@ -300,7 +300,7 @@ with httpx.Client(base_url=base, trust_env=False) as client:
 test("workers outlive a restart of the daemon, and those that are gone are forgotten", async () => {
   const gone = runPython("gone");
   await registered("gone");
-  await assistant.run(["stop"]);
+  await assistant.stop();
   gone.kill("SIGKILL");
   await gone.ended;
   url = await assistant.serve();

@@ -5,8 +5,9 @@ import { fileURLToPath } from "node:url";
 import { execa, type Options } from "execa";
 import { ensureDaemon } from "../../commands/support/daemon/start.ts";
 import { stopDaemon } from "../../commands/support/daemon/stop.ts";
+import type { ReloadReport } from "../../src/api/reload.ts";
 import type { DaemonStatus, InstanceStatus } from "../../src/api/status.ts";
-import { connectIfAnswering } from "../../src/client/daemon-client.ts";
+import { connectIfAnswering, daemonClient } from "../../src/client/daemon-client.ts";
 import { resolvePaths } from "../../src/config/paths.ts";
 import { lockHolder } from "../../src/core/daemon-lock.ts";
 
@@ -26,6 +27,10 @@ export interface TestAssistant extends AsyncDisposable {
   run(args: readonly string[], options?: Options): Promise<{ exitCode: number; stdout: string; stderr: string }>;
   /** What `assistant serve` does, without the price of a command; returns the URL. */
   serve(): Promise<string>;
+  /** What `assistant stop` does. Resolves when the daemon's process has ended. */
+  stop(): Promise<void>;
+  /** What `assistant reload` does. Rejects where the configuration is wrong. */
+  reload(): Promise<ReloadReport>;
   /** What `status --json` prints, without the price of a command. */
   status(): Promise<DaemonStatus>;
   writeModel(name: string, toml: string): Promise<void>;
@@ -75,6 +80,8 @@ export async function installAssistant(setup: TestSetup = {}): Promise<TestAssis
     };
   };
   const paths = resolvePaths(env);
+  const stop = async (now: boolean): Promise<void> =>
+    void (await stopDaemon({ paths, now, progress: SILENT, lockHolder }));
   const status = async (): Promise<DaemonStatus> =>
     (await connectIfAnswering(paths))?.status ?? ({ state: "stopped" } as unknown as DaemonStatus);
   const assistant: TestAssistant = {
@@ -93,12 +100,14 @@ export async function installAssistant(setup: TestSetup = {}): Promise<TestAssis
       if (!url) throw new Error("the daemon listens on no address");
       return url;
     },
+    stop: () => stop(false),
+    reload: () => daemonClient(paths).reload(),
     async writeModel(name, toml) {
       await writeFile(join(modelDir, `${name}.toml`), toml);
     },
     daemonLog: async () => readFile((await status()).logFile, "utf8"),
     async [Symbol.asyncDispose]() {
-      await stopDaemon({ paths, now: true, progress: SILENT, lockHolder }).catch(() => {});
+      await stop(true).catch(() => {});
       await rm(root, { recursive: true, force: true, maxRetries: 3 });
     },
   };

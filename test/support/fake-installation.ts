@@ -1,6 +1,7 @@
 import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { adminRoutes } from "../../src/api/routes.ts";
 import type { DaemonStatus, InstanceStatus } from "../../src/api/status.ts";
 import { CACHE_SCOPES_PATCH, DEPARTED_CLIENTS_PATCH } from "../../src/engines/llama-server/build/manifest.ts";
@@ -52,7 +53,12 @@ export interface FakeInstallation extends TestAssistant {
   rebuild(build: { readonly patched: boolean }): Promise<void>;
   /** Pids of all engines that were ever started here and still run. */
   livingEngines(): Promise<number[]>;
+  /** Counts them until the result is called, which resolves with the most that ran at once. */
+  watchEngines(): () => Promise<number>;
 }
+
+/** Processes that overlap do so for longer: one takes tens of milliseconds to end, or to start. */
+const WATCH_EVERY_MS = 5;
 
 export async function installFakes(setup: FakeSetup): Promise<FakeInstallation> {
   const files = await mkdtemp(join(tmpdir(), "assistant-fakes-"));
@@ -99,6 +105,21 @@ export async function installFakes(setup: FakeSetup): Promise<FakeInstallation> 
     state,
     ready,
     livingEngines,
+    watchEngines() {
+      const over = new AbortController();
+      let most = 0;
+      const watching = (async () => {
+        while (!over.signal.aborted) {
+          most = Math.max(most, (await livingEngines()).length);
+          await delay(WATCH_EVERY_MS);
+        }
+      })();
+      return async () => {
+        over.abort();
+        await watching;
+        return most;
+      };
+    },
     launches: async (name) => (await pids(name)).length,
     record: async (name) => engineRecord(await socketOf(name)),
     rebuild: ({ patched }) => writeManifest(binary, patched),

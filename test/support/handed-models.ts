@@ -2,7 +2,9 @@ import { randomBytes } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { createServer, connect as dial, type Socket } from "node:net";
 import { join } from "node:path";
-import { eventually } from "./assistant.ts";
+import { pullAndConfigure } from "../../commands/support/models/pull.ts";
+import { resolvePaths } from "../../src/config/paths.ts";
+import { eventually, type TestAssistant } from "./assistant.ts";
 import { type GgufValue, ggufPieces } from "./gguf-writer.ts";
 import type { TestNode } from "./nodes.ts";
 
@@ -24,13 +26,23 @@ export function smallModel(bytes: number): Buffer {
   );
 }
 
+/** What `assistant pull` does, without the price of a command. Rejects with its AssistantError. */
+export const pullInto = (
+  { env }: TestAssistant,
+  reference: string,
+  { name = null, from = null }: { readonly name?: string | null; readonly from?: string | null } = {},
+): ReturnType<typeof pullAndConfigure> =>
+  pullAndConfigure(reference, {
+    context: { env, paths: resolvePaths(env), debug: false },
+    ...{ name, from, sha256: null, allowPrivate: false, progress: null },
+  });
+
 /** Puts a model into a node's store and configuration as its user would, and waits until its daemon knows it. */
 export async function giveModel(node: TestNode, name: string, weights: Buffer): Promise<void> {
   const { assistant } = node;
   const file = join(assistant.root, `${name}-import.gguf`);
   await writeFile(file, weights);
-  const { exitCode, stderr } = await assistant.run(["pull", file, "--name", name]);
-  if (exitCode !== 0) throw new Error(`the model could not be imported: ${stderr}`);
+  await pullInto(assistant, file, { name });
   await eventually(`the daemon knows ${name}`, async () =>
     (await node.status()).models.some((model) => model.name === name),
   );
@@ -94,10 +106,21 @@ export async function heldWay(target: string, holdAfterBytes: number): Promise<H
   };
 }
 
-/** The lines about transfers in a daemon's log. */
-export async function transfers(
-  node: TestNode,
-): Promise<{ readonly msg: string; readonly offset: number; readonly bytes: number; readonly sent?: number }[]> {
-  const lines = (await node.assistant.daemonLog()).split("\n").filter((line) => line.includes("model transfer"));
-  return lines.map((line) => JSON.parse(line) as { msg: string; offset: number; bytes: number });
+/** A line about a transfer in a daemon's log. */
+export interface LoggedTransfer {
+  readonly msg: string;
+  readonly offset: number;
+  readonly bytes: number;
+  readonly sent?: number;
+}
+
+/** Reads what a daemon has logged about transfers since. */
+export async function transfersSince({ assistant }: TestNode): Promise<() => Promise<LoggedTransfer[]>> {
+  const all = async (): Promise<LoggedTransfer[]> =>
+    (await assistant.daemonLog())
+      .split("\n")
+      .filter((line) => line.includes("model transfer"))
+      .map((line) => JSON.parse(line) as LoggedTransfer);
+  const { length } = await all();
+  return async () => (await all()).slice(length);
 }

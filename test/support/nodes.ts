@@ -93,7 +93,8 @@ export async function startNode({ models = {}, remotes = [], server = "", env = 
   };
 }
 
-const remoteToml = ({ name, grpc, extra = "" }: { name: string; grpc: string; extra?: string }): string =>
+/** An entry of `[[remote_servers]]`. */
+export const remoteToml = ({ name, grpc, extra = "" }: { name: string; grpc: string; extra?: string }): string =>
   `[[remote_servers]]\nname = "${name}"\ngrpc_addr = "${grpc}"\n${extra}\n`;
 
 /**
