@@ -23,9 +23,9 @@ export function composedWorkersPart({ rows }: Results): string {
     ...of("addedRatio").map((row) => ["daemon ÷ skeleton", spread(row), `≤ ${row["goal"]}`]),
   ];
   return [
-    "A worker that answers at once, asked directly, through a bare proxy, and through the daemon, in turns.",
+    "A worker that answers at once, called directly, through a bare proxy, and through the daemon, alternately.",
     table(["measure", "median (range)", "goal"], added),
-    "The scheduler's decision for one request (goal: ≤ 50 µs), and for the first and the last tenth of the workers that register.",
+    "The scheduler's decision for one request (goal: ≤ 50 µs), and for the first and the last tenth of the workers to register.",
     table(["workers", "names", "route p50, µs", "p99, µs", "first registrations, µs", "last, µs"], routes),
   ].join("\n\n");
 }
@@ -34,7 +34,7 @@ export function composedWorkersPart({ rows }: Results): string {
 export function composedCapabilitiesPart({ rows }: Results): string {
   const [first] = rows;
   return [
-    `${first?.["workers"]} workers with ${first?.["capabilities"]} capabilities, registered by \`/register\`. *Decision* is the look-up by two keys; *route* is \`GET /route\` by one client over a kept connection.`,
+    `${first?.["workers"]} workers with ${first?.["capabilities"]} capabilities, registered by \`/register\`. *Decision* is the lookup by two keys; *route* is \`GET /route\` from one client over a keep-alive connection.`,
     table(
       ["measure", "unit", "p50", "p99", "goal"],
       rows.map((row) => [

@@ -62,7 +62,7 @@ function gatewayPart({ rows }: Results): string {
     .filter((row) => row["arm"] === "gateway/skeleton")
     .map(({ measure, goal }) => [measure, ratio("gateway", measure), ratio("daemon", measure), String(goal ?? "")]);
   return [
-    "The stub engine answers at once. *Direct* is the stub alone, *skeleton* a bare Node `http` server with undici and `JSON.parse`, *gateway* our front with checks, keys and request log before an engine that is always free, *daemon* the whole of `assistant serve` with scheduler, prefix index and fleet.",
+    "The stub engine answers at once. *Direct* is the stub alone, *skeleton* a bare Node `http` server with undici and `JSON.parse`, *gateway* the gateway with checks, keys and request log in front of an engine that is always free, *daemon* the complete `assistant serve` with scheduler, prefix index and fleet.",
     table(["", ...arms], figures),
     table(["÷ skeleton, median (low–high)", "gateway", "daemon", "goal"], ratios),
   ].join("\n\n");
@@ -82,7 +82,7 @@ function dialectsPart({ rows }: Results): string {
     String(rows.find((row) => row["path"] === path && row["goal"] !== undefined)?.["goal"] ?? ""),
   ]);
   return [
-    "CPU per streamed chunk of the gateway alone, 16 streams of 1,000 chunks each. OpenAI's chat is passed on byte for byte; the other dialects are translated. Of chunks that differ in their text alone the first is parsed and translated, and of those after it the text is copied between the same bytes; a property test compares both ways on random streams.",
+    "CPU per streamed chunk of the gateway alone, 16 streams of 1,000 chunks each. OpenAI's chat is relayed byte for byte; the other dialects are translated. If successive chunks differ only in their text, the first is parsed and translated, and the text of the others is copied into the same bytes; a property test compares both methods on random streams.",
     table(["path", ...arms.flatMap((arm) => [`${arm}, µs`, `${arm}, ÷ chat`]), "goal"], cells),
   ].join("\n\n");
 }
@@ -109,10 +109,10 @@ function enginePart({ rows, model }: Results): string {
       String(row["goal"]),
     ]);
   return [
-    `The native engine with ${model ?? "the chat model"}, bare and behind the daemon. First tokens per second and time to the first token:`,
+    `The native engine with ${model ?? "the chat model"}, directly and behind the daemon. Tokens per second and time to first token:`,
     table(["streams", "arm", "measure", "median (low–high)", "goal"], speed),
-    "Then, how long the engine works on for a client that has left, read from the engine's own slots while another client streams:",
-    table(["left in", "answer", "connection", "p50 ms", "p99 ms", "samples", "goal"], stops),
+    "How long the engine keeps working after a client has disconnected, read from the engine's slots while another client streams:",
+    table(["disconnected during", "answer", "connection", "p50 ms", "p99 ms", "samples", "goal"], stops),
   ].join("\n\n");
 }
 
@@ -125,11 +125,11 @@ const armsTable = (rows: readonly Row[], columns: readonly (readonly [title: str
 
 /** Measured on 2026-11-29 with a load of 4 to 16 on two cores. */
 const WHY_EMBEDDED_IS_SLOWER =
-  "Where the difference comes from, measured in turns by CPU time, which a busy machine does not distort as much: with one thread, both spend 15 ms on a token of one stream, and 83 ms (embedded) and 96 ms (native) on a token of each of eight. JavaScript, sampling and the hand-overs between threads are 1 to 2 ms of a step. With two threads on cores that others use too, a token costs the native engine 39 ms and the embedded one 67 ms: the threads of the prebuilt kernels spin while they wait for each other, and only a program that is linked with them can bring a barrier that sleeps, as ours does (732 waits for a token, against 7). The embedded engine can only go on with one thread, which it does where two are slower. Dispatching each batch at once instead of in the next turn of the event loop, and 1, 2 or 4 threads for sampling, made no difference beyond the noise.";
+  "The cause of the difference, measured alternately as CPU time, which is less distorted on a busy machine: with one thread, both spend 15 ms on a token of one stream, and 83 ms (embedded) and 96 ms (native) on a token of each of eight. JavaScript, sampling and switching threads take 1 to 2 ms of a step. With two threads on shared cores, a token costs the native engine 39 ms and the embedded one 67 ms: the threads of the prebuilt kernels spin while they wait for each other, and only a program linked with them can supply a barrier that sleeps, as ours does (732 waits per token, against 7). The embedded engine can only switch to one thread, which it does if two are slower. Dispatching each batch at once instead of in the next turn of the event loop, and 1, 2 or 4 threads for sampling, made no difference beyond the noise.";
 
 const embeddedPart = ({ rows, model }: Results): string =>
   [
-    `The native engine and the embedded one with ${model ?? "the chat model"}, both loaded and asked in turns.`,
+    `The native engine and the embedded one with ${model ?? "the chat model"}, both loaded, measured alternately.`,
     armsTable(rows, [
       ["streams", "streams"],
       ["engine", "arm"],
@@ -140,7 +140,7 @@ const embeddedPart = ({ rows, model }: Results): string =>
 
 const buildPart = ({ rows }: Results): string =>
   [
-    "`assistant engine build` from nothing: with all of llama.cpp compiled, and with the server alone compiled and linked against the libraries that come with node-llama-cpp. Two compilers at once, at the lowest priority.",
+    "`assistant engine build` from scratch: with all of llama.cpp compiled, and with only the server compiled and linked against node-llama-cpp's prebuilt libraries. Two compilers in parallel, at the lowest priority.",
     armsTable(rows, [
       ["build", "arm"],
       ["measure", "measure"],
@@ -149,7 +149,7 @@ const buildPart = ({ rows }: Results): string =>
 
 const swapPart = ({ rows }: Results): string =>
   [
-    "Two models share one place. A conversation comes back after the other model has had its turn; its slots were saved to disk and restored, or not.",
+    "Two models share one place. A conversation continues after the other model was loaded in between; its slots were saved to disk and restored, or not.",
     table(
       ["slots", "history, tokens", "found in the cache", "time to first token, ms"],
       rows.map((row) => [
@@ -163,7 +163,7 @@ const swapPart = ({ rows }: Results): string =>
 
 const conversationsPart = ({ rows, conversations, slots, replicas, turns }: Results): string =>
   [
-    `${conversations} conversations of ${turns} turns, two at a time, on ${replicas} instances of ${slots} slots: tokens prefilled in later turns, as a multiple of the new ones. In the arm *swap* another model takes the place of one instance between the turns.`,
+    `${conversations} conversations of ${turns} turns, two at a time, on ${replicas} instances of ${slots} slots: tokens prefilled in later turns, as a multiple of the new ones. In the arm *swap*, another model replaces one instance between turns.`,
     table(
       ["policy", "new tokens", "prefilled", "prefilled ÷ new", "goal", "turn p50 ms", "turn p99 ms"],
       rows.map((row) => [
@@ -181,7 +181,7 @@ const conversationsPart = ({ rows, conversations, slots, replicas, turns }: Resu
 const memoryPart = ({ rows }: Results): string => {
   const mib = (value: unknown): string => number(Number(value) / 2 ** 20, 0);
   return [
-    "What is predicted before a model starts, and what its process takes.",
+    "The estimate before a model starts, and the memory its process uses.",
     table(
       ["case", "engine", "kind", "estimate MiB", "measured MiB", "difference"],
       rows.map((row) => [
@@ -198,7 +198,7 @@ const memoryPart = ({ rows }: Results): string => {
 
 const manyModelsPart = ({ rows, configured, loaded }: Results): string =>
   [
-    `A daemon with one configured model, the same with ${configured}, and with ${loaded} of those loaded. Engines are fakes, so that what is measured is Assistant's own.`,
+    `A daemon with one configured model, with ${configured}, and with ${loaded} of those loaded. Engines are fakes, so the figures are Assistant's own.`,
     armsTable(rows, [
       ["models", "arm"],
       ["measure", "measure"],
@@ -207,9 +207,9 @@ const manyModelsPart = ({ rows, configured, loaded }: Results): string =>
 
 const attackPart = ({ rows }: Results): string =>
   [
-    "Big broken bodies on one connection, one after the other, while an answer is streamed on another, a chunk every 10 ms: the gaps between its chunks. Goal: p99 below 200 ms.",
+    "Large malformed bodies on one connection, one after the other, while an answer is streamed on another, one chunk every 10 ms: the gaps between its chunks. Goal: p99 below 200 ms.",
     table(
-      ["bodies", "chunks meanwhile", "gap p50, ms", "p99", "longest"],
+      ["bodies", "chunks streamed", "gap p50, ms", "p99", "longest"],
       rows.map((row) => [
         String(row["attack"]),
         number(row["chunks"], 0),
@@ -222,7 +222,7 @@ const soakPart = ({ rows }: Results): string => {
   const cells = (row: Row): string[] =>
     ["rssMib", "descriptors", "heapMib", "timers", "sockets"].map((field) => number(row[field], 1));
   return [
-    "The whole daemon in front of a stub, 32 clients that reconnect every second. What is alive is counted after the first tenth and at the end: counting itself takes memory.",
+    "The complete daemon in front of a stub, with 32 clients that reconnect every second. Live objects are counted only after the first tenth and at the end, because counting itself uses memory.",
     table(
       ["requests", "RSS MiB", "descriptors", "live heap MiB", "timers", "sockets"],
       rows.map((row) => [row.measure === "sample" ? number(row["requests"], 0) : row.measure, ...cells(row)]),
@@ -234,7 +234,7 @@ const parts: readonly (readonly [name: string, title: string, command: string, p
   [
     ["gateway", "Gateway", "npm run bench -- gateway", gatewayPart],
     ["dialects", "Other dialects", "npm run bench -- dialects before=CHECKOUT", dialectsPart],
-    ["peers", "Beside other programs", "npm run bench -- peers", peersPart],
+    ["peers", "Compared with other programs", "npm run bench -- peers", peersPart],
     [
       "engine",
       "Engine behind the daemon",
@@ -276,8 +276,8 @@ export function writePage(): string {
   });
   const intro =
     "# Performance\n\nEvery figure comes from a command under `bench/`, which measures all arms in one run, interleaved, and keeps its results under `bench/results/`. " +
-    "Machines are noisy: a ratio within one run counts, an absolute time does not. No test asserts a time. This page is generated by `npm run bench -- page`.\n\n" +
-    "The scheduler's decisions and the simulation of whole fleets are in [scheduler.md](scheduler.md), the two engines side by side in [engines.md](engines.md).";
+    "Machines are noisy: compare ratios within one run, not absolute times. No test asserts a time. This page is generated by `npm run bench -- page`.\n\n" +
+    "The simulations of scheduling policies are in [scheduler](scheduler.md#policies-compared), and more about the engines' speed in [engines](engines.md#speed).";
   const page = join(benchRoot, "../docs/performance.md");
   writeFileSync(page, `${[intro, ...sections].join("\n\n")}\n`);
   return page;

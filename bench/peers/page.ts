@@ -52,8 +52,8 @@ export function peersPart({ rows, versions }: Results): string {
     row["met"] === null ? "" : row["met"] ? "yes" : "no",
   ]);
   return [
-    "The whole daemon, with a key, beside programs that do a part of its work, each with one worker, its log of requests off and no limits, in front of the stub. " +
-      "Streams: 32 at once, 200 chunks each, one every 10 ms. A `*` marks what the stub's own limit bounds.",
+    "The complete daemon, with an API key, compared with programs that do part of its work, each with one worker process, without a request log and without limits, in front of the same stub. " +
+      "Streams: 32 at once, 200 chunks each, one every 10 ms. `*`: limited by the stub.",
     table(["", ...Object.values(measures).map(([title]) => title)], measured),
     table(["", "measure", "median / low / high", "goal", "met"], ratios),
     notes.join("\n"),

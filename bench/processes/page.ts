@@ -28,8 +28,8 @@ export function processesPart({ rows, cores, model, streams }: Results): string 
     fixed(row["leastShare"], 2),
   ]);
   return [
-    `${streams} streams of short prompts and answers with ${model ?? "the chat model"} on ${cores} cores. *Single* is one llama-server with all cores and a slot for each stream, waiting at barriers as under the daemon, or asleep (*passive waits*). *Models* and *replicas* run under the daemon with its defaults, ` +
-      "*untuned* are as many llama-servers started with nothing but the model. The last column is what the model that got least had, as a share of an equal part. Goals: ÷ single ≥ 0.9, ÷ untuned ≥ 3.",
+    `${streams} streams of short prompts and answers with ${model ?? "the chat model"} on ${cores} cores. *Single* is one llama-server with all cores and a slot for each stream; its threads wait at barriers as under the daemon, or asleep (*passive waits*). *Models* and *replicas* run under the daemon with its defaults, ` +
+      "*untuned* are as many llama-servers started with only the model as argument. The last column is the throughput of the slowest model, as a share of an equal part. Goals: ÷ single ≥ 0.9, ÷ untuned ≥ 3.",
     table(["arm", "what runs", "tokens/s", "÷ single", "÷ untuned", "least share"], figures),
   ].join("\n\n");
 }

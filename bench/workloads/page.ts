@@ -30,11 +30,11 @@ export function calibratePart({ rows, model }: Rows): string {
     .filter((row) => row.measure === "prefilled ÷ new")
     .map((row) => [String(row["conversations"]), fixed(row["real"], 2), fixed(row["stub"], 2)]);
   return [
-    `A stub engine stands in for llama-server where a workload must not depend on the machine's arithmetic. Its parameters are fitted to the native engine with ${model ?? "the chat model"}, then both get the same requests, which the fit has not seen:`,
+    `A stub engine replaces llama-server in workloads that must not depend on the machine's speed. Its parameters are fitted to the native engine with ${model ?? "the chat model"}; then both get the same requests, which were not used for the fit:`,
     table(["", "engine p50, ms", "stub p50, ms", "error, median", "error, p90"], errors),
     ...(caches.length > 0
       ? [
-          "More conversations than slots, one request after the other: tokens prefilled in later turns as a multiple of the new ones.",
+          "More conversations than slots, one request at a time: tokens prefilled in later turns, as a multiple of the new ones.",
           table(["conversations with", "engine", "stub"], caches),
         ]
       : []),
@@ -83,10 +83,10 @@ export function workloadsPart({ rows }: Rows): string {
     ["requests", "ok", "failed", "refused", "hung", "wrong", "launches"].map((field) => String(row[field])),
   );
   return [
-    "The whole daemon in front of stub engines of about an 8B model on a large GPU, at twice its speed. Requests are sent when they are due, whatever has become of the others. Every answer is checked: it must be the one of its prompt, whole and in order. W3 is a slice of a real service's hour, W4 agents with a long common prompt and more of them than slots, W5 prompts that share nothing.",
+    "The complete daemon in front of stub engines that behave like an 8B model on a large GPU, at twice its speed. Requests are sent on schedule, whether or not earlier ones are answered. Every answer is checked: it must belong to its prompt, complete and in order. W3 is a slice of an hour of a real service, W4 agents with a long shared prompt, more of them than slots, W5 prompts without shared prefixes.",
     ...(opened.length > 0
       ? [
-          "Clients that come whether or not others have their answers, at shares of what the engine alone does with as many clients as it can use (W1). Times count from when a request was due. *Direct* goes straight to the same engine.",
+          "An open loop of clients, at shares of the engine's own capacity (W1). Times are measured from when a request was due. *Direct* goes straight to the same engine.",
           table(["share of capacity", "arm", "requests/s", "TTFT p50, ms", "p99", "p99.9"], opened),
         ]
       : []),
@@ -94,12 +94,12 @@ export function workloadsPart({ rows }: Rows): string {
     ...(ratios.length > 0 ? [table(["", "median (low–high)", "goal"], ratios)] : []),
     ...(chaos.length > 0
       ? [
-          "Engines that die, stall, reset and refuse (W10):",
+          "Engines that crash, stall, reset connections and refuse requests (W10):",
           table(
             [
               "requests",
               "answered",
-              "told of a failure",
+              "failed with an error",
               "refused",
               "without an end",
               "wrong answers",
