@@ -30,9 +30,9 @@ export interface Field extends DescribedRule {
   readonly operations: readonly Operation[];
   readonly about: string;
   readonly required?: true;
-  /** Values that ask for nothing and that engines do not understand: the field is left out of what they get. */
+  /** Values without effect that engines do not understand: the field is not sent to them. */
   readonly dropped?: readonly unknown[];
-  /** It asks for what no engine does: any other value is refused. What to do instead. */
+  /** No engine supports the field: any other value is refused. What to do instead. */
   readonly remedy?: string;
 }
 
@@ -41,11 +41,11 @@ const COMPLETION: readonly Operation[] = ["completion"];
 const EMBEDDING: readonly Operation[] = ["embedding"];
 const GENERATING: readonly Operation[] = ["chat", "completion"];
 const SPEECH: readonly Operation[] = ["speech"];
-/** A body of their kind is a form, whose fields are text. */
+/** Their bodies are forms, whose fields are text. */
 const HEARING: readonly Operation[] = ["transcription", "translation"];
 const ALL: readonly Operation[] = ["chat", "completion", "embedding", "speech", "transcription", "translation"];
 
-/** Priorities by tier; null: the usual one. */
+/** Priorities by tier; null: the default. */
 export const serviceTiers: Readonly<Record<string, number | null>> = {
   auto: null,
   default: null,
@@ -55,11 +55,11 @@ export const serviceTiers: Readonly<Record<string, number | null>> = {
 };
 
 /**
- * Tokens that penalties look back on. Engines reserve memory for all of them: for 2^31 so much that they stand still.
+ * Tokens that penalties consider. Engines reserve memory for all of them: for 2^31, so much that they hang.
  */
 const MAX_LOOK_BACK = 2 ** 20;
-const NO_SUCH_ENGINE = "Leave it out: no engine does this.";
-const INTERNAL = "Leave it out: it is the engine's own, made from the messages.";
+const NO_SUCH_ENGINE = "Omit it: no engine supports this.";
+const INTERNAL = "Omit it: the engine derives it from the messages.";
 
 const refused = (
   operations: readonly Operation[],
@@ -84,14 +84,14 @@ const field = (
   ...more,
 });
 
-/** Every field that is known, by name. Others pass as they are, within the limits on depth and size. */
+/** Every known field, by name. Others are passed on unchanged, within the limits on depth and size. */
 export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
   model: [field(ALL, text, "Name or alias of the model.")],
   capability: [
     field(
       ALL,
       object,
-      'What the model has to offer, such as `{"type": "chat", "gpus": 2}`; it then need not be named. Not sent on.',
+      'Capabilities that the model must offer, such as `{"type": "chat", "gpus": 2}`, instead of its name. Not forwarded.',
     ),
   ],
   messages: [field(CHAT, messages, "The conversation so far.", { required: true })],
@@ -101,32 +101,32 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
     }),
   ],
   prompt: [
-    field(COMPLETION, prompt, "What is continued: a text, token numbers, or a list of either.", { required: true }),
-    field(HEARING, text, "Text that comes before the recording, or names that occur in it."),
+    field(COMPLETION, prompt, "Text to continue: a string, token ids, or a list of either.", { required: true }),
+    field(HEARING, text, "Text that precedes the recording, or names that occur in it."),
   ],
   input: [
-    field(EMBEDDING, input, "What vectors are made of: a text, token numbers, or a list of either.", {
+    field(EMBEDDING, input, "Text to embed: a string, token ids, or a list of either.", {
       required: true,
     }),
-    field(SPEECH, spoken, "What is spoken. Its length is limited by the model's `max_input_characters`.", {
+    field(SPEECH, spoken, "Text to speak, at most the model's `max_input_characters`.", {
       required: true,
     }),
   ],
-  voice: [field(SPEECH, text, "Who speaks; `GET /v1/audio/voices` lists them. Default: the model's own setting.")],
-  speed: [field(SPEECH, number(0.25, 4), "How fast; 1: as the voice does by itself.", { dropped: [null] })],
+  voice: [field(SPEECH, text, "Voice, one of `GET /v1/audio/voices`. Default: the model's setting.")],
+  speed: [field(SPEECH, number(0.25, 4), "Speed; 1: the voice's normal speed.", { dropped: [null] })],
   stream_format: [
-    field(SPEECH, oneOf("audio", "sse"), "`audio`: the sound itself, as it is made; `sse`: events that hold it.", {
+    field(SPEECH, oneOf("audio", "sse"), "`audio`: audio data as it is generated; `sse`: events that contain it.", {
       dropped: [null],
     }),
   ],
-  instructions: [field(SPEECH, text, "How to speak, in words. Our own engine refuses it.", { dropped: [null, ""] })],
-  language: [field(HEARING, text, "Language of the recording, such as `en`; without it the model finds out.")],
-  "timestamp_granularities[]": [field(HEARING, granularities, "What has times in `verbose_json`, as in OpenAI's API.")],
-  user: [field(ALL, text, "Of no effect here.")],
-  encoding_format: [field(EMBEDDING, oneOf("float", "base64"), "How a vector is written.", { dropped: [null] })],
-  dimensions: [field(EMBEDDING, integer(1), "Length of a vector. Only the model's own is given; another is refused.")],
+  instructions: [field(SPEECH, text, "How to speak, described in words. The `speech` engine refuses it.", { dropped: [null, ""] })],
+  language: [field(HEARING, text, "Language of the recording, such as `en`. Default: detected by the model.")],
+  "timestamp_granularities[]": [field(HEARING, granularities, "Parts with timestamps in `verbose_json`, as in OpenAI's API.")],
+  user: [field(ALL, text, "No effect.")],
+  encoding_format: [field(EMBEDDING, oneOf("float", "base64"), "Encoding of the vectors.", { dropped: [null] })],
+  dimensions: [field(EMBEDDING, integer(1), "Length of the vectors. Values other than the model's own are refused.")],
   embd_normalize: [
-    field(EMBEDDING, integer(-1, 100), "Norm to which vectors are scaled; -1: none, 2: Euclidean (the default).", {
+    field(EMBEDDING, integer(-1, 100), "Norm for scaling the vectors; -1: none, 2: Euclidean (the default).", {
       dropped: [null],
     }),
   ],
@@ -135,73 +135,73 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
     field(GENERATING, boolean, "Send the answer piece by piece."),
     field(HEARING, oneOf("true", "false"), "The same."),
   ],
-  stream_options: [field(GENERATING, streamOptions, "`include_usage`: end a stream with the counts of tokens.")],
-  max_tokens: [field(GENERATING, tokenLimit, "Most tokens of the answer; -1: until the context is full.")],
-  max_completion_tokens: [field(GENERATING, tokenLimit, "The same, in the newer word.")],
-  n_predict: [field(GENERATING, integer(-1), "The same, in llama.cpp's word, which counts before the others.")],
-  n: [field(GENERATING, integer(1, 128), "Answers to one prompt, at most the slots of the model.")],
-  n_cmpl: [field(GENERATING, integer(1, 128), "The same, in llama.cpp's word.")],
-  stop: [field(GENERATING, stop, "Texts that end the answer.")],
-  seed: [field(GENERATING, seed, "Makes answers repeatable; -1: random.")],
+  stream_options: [field(GENERATING, streamOptions, "`include_usage`: end the stream with token counts.")],
+  max_tokens: [field(GENERATING, tokenLimit, "Maximum tokens of the answer; -1: until the context is full.")],
+  max_completion_tokens: [field(GENERATING, tokenLimit, "The same, OpenAI's newer name.")],
+  n_predict: [field(GENERATING, integer(-1), "The same, llama.cpp's name; takes precedence over the others.")],
+  n: [field(GENERATING, integer(1, 128), "Number of answers, at most the model's slots.")],
+  n_cmpl: [field(GENERATING, integer(1, 128), "The same, llama.cpp's name.")],
+  stop: [field(GENERATING, stop, "Stop strings, which end the answer.")],
+  seed: [field(GENERATING, seed, "Seed for reproducible answers; -1: random.")],
   temperature: [
-    field(GENERATING, number(0, 2), "0: the likeliest token always."),
-    field(HEARING, writtenShare, "0: the likeliest words always."),
+    field(GENERATING, number(0, 2), "0: always the most likely token."),
+    field(HEARING, writtenShare, "0: always the most likely words."),
   ],
-  top_p: [field(GENERATING, number(0, 1), "Only the likeliest tokens that together have this probability.")],
-  top_k: [field(GENERATING, integer(-1), "Only so many of the likeliest tokens; 0 or less: all.")],
-  min_p: [field(GENERATING, number(0, 1), "Only tokens with this share of the likeliest one's probability.")],
+  top_p: [field(GENERATING, number(0, 1), "Only the most likely tokens whose probabilities add up to this.")],
+  top_k: [field(GENERATING, integer(-1), "Only this many of the most likely tokens; 0 or less: all.")],
+  min_p: [field(GENERATING, number(0, 1), "Only tokens with at least this share of the most likely token's probability.")],
   typical_p: [field(GENERATING, number(0, 1), "Locally typical sampling; 1: off.")],
   top_n_sigma: [
     field(
       GENERATING,
       number(-1, 100),
-      "Only tokens within so many standard deviations of the likeliest; below 0: off.",
+      "Only tokens within this many standard deviations of the most likely one; below 0: off.",
     ),
   ],
-  presence_penalty: [field(GENERATING, number(-2, 2), "Against tokens that were there.")],
-  frequency_penalty: [field(GENERATING, number(-2, 2), "Against tokens, by how often they were there.")],
-  repeat_penalty: [field(GENERATING, number(0.01, 100), "Factor against tokens that were there; 1: off.")],
-  repeat_last_n: [field(GENERATING, integer(-1, MAX_LOOK_BACK), "How many tokens the penalties look back on; 0: off.")],
-  dry_multiplier: [field(GENERATING, number(0, 100), "Against repeated sequences; 0: off.")],
-  dry_base: [field(GENERATING, number(0, 100), "Growth of that penalty with the length of the sequence.")],
-  dry_allowed_length: [field(GENERATING, integer(0), "Longest sequence that may be repeated.")],
-  dry_penalty_last_n: [field(GENERATING, integer(-1, MAX_LOOK_BACK), "How many tokens it looks back on.")],
-  dry_sequence_breakers: [field(GENERATING, texts(256, 40), "Texts at which sequences end.")],
+  presence_penalty: [field(GENERATING, number(-2, 2), "Penalty for tokens that have occurred.")],
+  frequency_penalty: [field(GENERATING, number(-2, 2), "Penalty for tokens by how often they have occurred.")],
+  repeat_penalty: [field(GENERATING, number(0.01, 100), "Penalty factor for tokens that have occurred; 1: off.")],
+  repeat_last_n: [field(GENERATING, integer(-1, MAX_LOOK_BACK), "Number of previous tokens that the penalties consider; 0: off.")],
+  dry_multiplier: [field(GENERATING, number(0, 100), "DRY penalty for repeated sequences; 0: off.")],
+  dry_base: [field(GENERATING, number(0, 100), "Growth of the DRY penalty with the length of the sequence.")],
+  dry_allowed_length: [field(GENERATING, integer(0), "Longest sequence that may be repeated without penalty.")],
+  dry_penalty_last_n: [field(GENERATING, integer(-1, MAX_LOOK_BACK), "Number of previous tokens that DRY considers.")],
+  dry_sequence_breakers: [field(GENERATING, texts(256, 40), "Strings that end a sequence for DRY.")],
   xtc_probability: [field(GENERATING, number(0, 1), "Probability of removing the most likely tokens; 0: never.")],
-  xtc_threshold: [field(GENERATING, number(0, 1), "How probable those are.")],
-  dynatemp_range: [field(GENERATING, number(0, 100), "How far the temperature varies; 0: not at all.")],
-  dynatemp_exponent: [field(GENERATING, number(0, 100), "How it depends on entropy.")],
+  xtc_threshold: [field(GENERATING, number(0, 1), "Minimum probability of the tokens removed by XTC.")],
+  dynatemp_range: [field(GENERATING, number(0, 100), "Range of the dynamic temperature; 0: off.")],
+  dynatemp_exponent: [field(GENERATING, number(0, 100), "Exponent of the dynamic temperature's dependence on entropy.")],
   mirostat: [field(GENERATING, integer(0, 2), "Mirostat sampling, version 1 or 2; 0: off.")],
-  mirostat_tau: [field(GENERATING, number(0, 100), "Its target entropy.")],
-  mirostat_eta: [field(GENERATING, number(0, 100), "Its learning rate.")],
+  mirostat_tau: [field(GENERATING, number(0, 100), "Target entropy of mirostat.")],
+  mirostat_eta: [field(GENERATING, number(0, 100), "Learning rate of mirostat.")],
   adaptive_target: [field(GENERATING, number(-1, 1), "Target probability of adaptive sampling; below 0: off.")],
-  adaptive_decay: [field(GENERATING, number(0, 0.99), "How slowly it forgets.")],
-  samplers: [field(GENERATING, samplers, "Which samplers are applied, in this order.")],
-  min_keep: [field(GENERATING, integer(0), "Fewest tokens that a sampler leaves.")],
-  logit_bias: [field(GENERATING, logitBias, "Makes single tokens likelier or less likely; false: never.")],
-  ignore_eos: [field(GENERATING, boolean, "Go on after the end mark.")],
-  n_probs: [field(GENERATING, integer(0, 100), "So many alternatives of each token, in llama.cpp's word.")],
-  post_sampling_probs: [field(GENERATING, boolean, "Probabilities as they were after sampling.")],
-  grammar: [field(GENERATING, text, "GBNF that the answer follows.", { dropped: [null] })],
-  json_schema: [field(GENERATING, object, "JSON Schema that the answer follows. See below.")],
-  lora: [field(GENERATING, adapters, "Adapters of the model.")],
+  adaptive_decay: [field(GENERATING, number(0, 0.99), "Decay of adaptive sampling's average; higher values forget more slowly.")],
+  samplers: [field(GENERATING, samplers, "Samplers to apply, in this order.")],
+  min_keep: [field(GENERATING, integer(0), "Minimum number of tokens that samplers keep.")],
+  logit_bias: [field(GENERATING, logitBias, "Bias for single tokens; false: never generated.")],
+  ignore_eos: [field(GENERATING, boolean, "Continue after the end-of-sequence token.")],
+  n_probs: [field(GENERATING, integer(0, 100), "Number of alternatives reported per token, llama.cpp's name.")],
+  post_sampling_probs: [field(GENERATING, boolean, "Report probabilities after sampling.")],
+  grammar: [field(GENERATING, text, "GBNF grammar for the answer.", { dropped: [null] })],
+  json_schema: [field(GENERATING, object, "JSON Schema for the answer; see above.")],
+  lora: [field(GENERATING, adapters, "Scales of the model's LoRA adapters.")],
 
-  cache_prompt: [field(GENERATING, boolean, "Use what is cached of the prompt.")],
-  n_cache_reuse: [field(GENERATING, integer(0), "Shortest piece that is reused from elsewhere in the cache.")],
+  cache_prompt: [field(GENERATING, boolean, "Reuse cached parts of the prompt.")],
+  n_cache_reuse: [field(GENERATING, integer(0), "Minimum length of chunks reused from other positions in the cache.")],
   id_slot: [field(GENERATING, integer(-1), "The slot to use; -1: any.")],
-  n_keep: [field(GENERATING, integer(-1), "Of no effect: nothing of a prompt is ever forgotten.")],
-  n_discard: [field(GENERATING, integer(0), "Of no effect, likewise.")],
-  n_indent: [field(GENERATING, integer(0), "Fewest spaces at the beginning of lines.")],
+  n_keep: [field(GENERATING, integer(-1), "No effect: prompts are never truncated.")],
+  n_discard: [field(GENERATING, integer(0), "No effect: prompts are never truncated.")],
+  n_indent: [field(GENERATING, integer(0), "Minimum indentation of lines, in spaces.")],
   t_max_predict_ms: [
-    field(GENERATING, integer(-1), "Time in milliseconds after which the answer ends at the next line; -1: never."),
+    field(GENERATING, integer(-1), "Time in milliseconds after which the answer ends at the next line break; -1: none."),
   ],
-  return_tokens: [field(GENERATING, boolean, "Send token numbers too.")],
-  return_progress: [field(GENERATING, boolean, "Send events while the prompt is evaluated.")],
+  return_tokens: [field(GENERATING, boolean, "Include token ids in the answer.")],
+  return_progress: [field(GENERATING, boolean, "Send progress events while the prompt is processed.")],
   timings_per_token: [field(GENERATING, boolean, "Send timings with every token.")],
-  sse_ping_interval: [field(GENERATING, pingInterval, "Seconds between comments in a silent stream; -1: none.")],
-  response_fields: [field(GENERATING, texts(64, 200), "Fields of the engine's own answer.")],
+  sse_ping_interval: [field(GENERATING, pingInterval, "Seconds between comments in an idle stream; -1: none.")],
+  response_fields: [field(GENERATING, texts(64, 200), "Fields to include from the engine's own answer.")],
   backend_sampling: [field(GENERATING, boolean, "Sample on the GPU.")],
-  verbose: [field(GENERATING, boolean, "Send what the engine made of the request.")],
+  verbose: [field(GENERATING, boolean, "Include the request as the engine interpreted it.")],
 
   tools: [
     field(
@@ -209,38 +209,38 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
       tools,
       "Functions that the model may call. Refused if the model's chat template does not support tools.",
     ),
-    refused(COMPLETION, "Functions are for chats.", "Use /v1/chat/completions."),
+    refused(COMPLETION, "Only chats support tools.", "Use /v1/chat/completions."),
   ],
   tool_choice: [
-    field(CHAT, toolChoice, "Whether and which functions are called."),
-    refused(COMPLETION, "Functions are for chats.", "Use /v1/chat/completions."),
+    field(CHAT, toolChoice, "Whether to call functions, and which."),
+    refused(COMPLETION, "Only chats support tools.", "Use /v1/chat/completions."),
   ],
-  parallel_tool_calls: [field(CHAT, boolean, "Several calls in one answer.")],
+  parallel_tool_calls: [field(CHAT, boolean, "Allow several calls in one answer.")],
   response_format: [
-    field(CHAT, responseFormat, "`text`, `json_object`, or `json_schema` with a JSON Schema. See below."),
-    refused(COMPLETION, "It is for chats.", "Use `json_schema` or `grammar`, or /v1/chat/completions."),
+    field(CHAT, responseFormat, "`text`, `json_object`, or `json_schema` with a JSON Schema; see above."),
+    refused(COMPLETION, "Only chats support it.", "Use `json_schema` or `grammar`, or /v1/chat/completions."),
     field(
       SPEECH,
       oneOf("wav", "pcm", "mp3", "opus", "flac", "aac"),
-      "Format of the sound; default `wav`. Those that the machine has no encoder for are refused.",
+      "Audio format; default `wav`. Formats without an encoder on this machine are refused.",
       { dropped: [null] },
     ),
     field(HEARING, oneOf("json", "text", "srt", "verbose_json", "vtt"), "Format of the transcript; default `json`."),
   ],
   logprobs: [
-    field(CHAT, boolean, "Send the probability of each token."),
-    field(COMPLETION, integer(0, 100), "Send the probability of each token, and of so many alternatives."),
+    field(CHAT, boolean, "Report the probability of each token."),
+    field(COMPLETION, integer(0, 100), "Report the probability of each token, and of this many alternatives."),
   ],
   top_logprobs: [
-    // llama-server takes 0 as a wish for no probabilities at all.
-    field(CHAT, integer(0, 20), "And of so many alternatives. 0: as many as the engine gives of itself.", {
+    // llama-server interprets 0 as no probabilities at all.
+    field(CHAT, integer(0, 20), "Number of alternatives reported per token; 0: the engine's default.", {
       dropped: [0],
     }),
   ],
   chat_template_kwargs: [field(CHAT, object, "Variables of the chat template.")],
-  add_generation_prompt: [field(CHAT, boolean, "End the prompt where an answer begins.")],
+  add_generation_prompt: [field(CHAT, boolean, "End the prompt with the start of an answer.")],
   continue_final_message: [
-    field(CHAT, either(boolean, oneOf("content", "reasoning_content")), "Go on with the last message."),
+    field(CHAT, either(boolean, oneOf("content", "reasoning_content")), "Continue the last message instead of starting a new one."),
   ],
   reasoning_effort: [field(CHAT, text, "A variable of the chat template; `none`: no reasoning.")],
   reasoning_format: [
@@ -248,18 +248,18 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
       dropped: [null],
     }),
   ],
-  reasoning_budget_tokens: [field(CHAT, integer(-1), "Most tokens of reasoning; -1: no limit.")],
+  reasoning_budget_tokens: [field(CHAT, integer(-1), "Maximum tokens of reasoning; -1: no limit.")],
   thinking_budget_tokens: [field(CHAT, integer(-1), "The same.")],
-  reasoning_budget_message: [field(CHAT, text, "Text that ends reasoning over the budget.")],
-  reasoning_control: [field(CHAT, boolean, "Allow reasoning to be ended while it runs.")],
+  reasoning_budget_message: [field(CHAT, text, "Text inserted to end reasoning that exceeds the budget.")],
+  reasoning_control: [field(CHAT, boolean, "Allow reasoning to be ended while it is running.")],
 
   echo: [
-    refused(CHAT, "The prompt before the answer.", NO_SUCH_ENGINE, [null, false]),
-    refused(COMPLETION, "The prompt before the answer.", "Send the prompt as text, and no `logprobs`.", [null, false]),
+    refused(CHAT, "Repeats the prompt before the answer.", NO_SUCH_ENGINE, [null, false]),
+    refused(COMPLETION, "Repeats the prompt before the answer.", "Send the prompt as text, without `logprobs`.", [null, false]),
   ],
   suffix: [
-    refused(CHAT, "A text to come after the answer.", NO_SUCH_ENGINE, [null, ""]),
-    field(COMPLETION, text, "The text after the gap that the answer fills, of models that can (`infill`).", {
+    refused(CHAT, "Text that follows the answer.", NO_SUCH_ENGINE, [null, ""]),
+    field(COMPLETION, text, "Text after the gap to fill, for models with the capability `infill`.", {
       dropped: [null, ""],
     }),
   ],
@@ -267,7 +267,7 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
     field(
       CHAT,
       oneOf(...Object.keys(serviceTiers)),
-      "`flex`: waits behind others (priority 25); `priority`, `scale`: goes first (75). A header counts before it.",
+      "`flex`: priority 25; `priority`, `scale`: priority 75. A priority header takes precedence.",
     ),
   ],
   store: [
@@ -275,23 +275,23 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
       CHAT,
       {
         passes: (value) => value === false,
-        expected: "false: chats are not kept, responses are",
+        expected: "false, because only responses are stored",
         schema: { enum: [false] },
       },
-      "Keep the answer.",
+      "Store the answer.",
     ),
   ],
-  metadata: [field(CHAT, object, "Of no effect here.")],
-  safety_identifier: [field(CHAT, text, "Of no effect here.")],
+  metadata: [field(CHAT, object, "No effect.")],
+  safety_identifier: [field(CHAT, text, "No effect.")],
   prompt_cache_key: [field(CHAT, text, "No effect: cached prompts are found by their text.")],
-  best_of: [refused(GENERATING, "The best of several answers.", "Use `n`, and choose among the answers.", [null, 1])],
-  audio: [refused(CHAT, "Answers that are spoken.", NO_SUCH_ENGINE)],
-  modalities: [field(CHAT, textOnly, "What the answer is.")],
+  best_of: [refused(GENERATING, "Returns the best of several answers.", "Use `n`, and choose from the answers.", [null, 1])],
+  audio: [refused(CHAT, "Spoken answers.", NO_SUCH_ENGINE)],
+  modalities: [field(CHAT, textOnly, "Types of output.")],
   functions: [refused(GENERATING, "The older form of `tools`.", "Use `tools`.", [null])],
   function_call: [
     refused(GENERATING, "The older form of `tool_choice`.", "Use `tool_choice`.", [null, "auto", "none"]),
   ],
-  web_search_options: [refused(CHAT, "Answers from the web.", NO_SUCH_ENGINE)],
+  web_search_options: [refused(CHAT, "Web search.", NO_SUCH_ENGINE)],
   ...Object.fromEntries(
     [
       "chat_format",
@@ -303,6 +303,6 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
       "message_delimiters",
       "parse_tool_calls",
       "preserved_tokens",
-    ].map((name) => [name, [refused(GENERATING, "What the engine passes on to itself.", INTERNAL)]]),
+    ].map((name) => [name, [refused(GENERATING, "Internal to the engine.", INTERNAL)]]),
   ),
 };

@@ -7,7 +7,7 @@ import { MAX_DEPTH } from "../../../src/gateway/canonical/json-text.ts";
 const pageFile = fileURLToPath(new URL("../../../docs/request-fields.md", import.meta.url));
 const cell = (text: string): string => text.replaceAll("|", "\\|");
 
-/** The table of docs/request-fields.md as the fields say it must be. `vitest -u` writes the page anew. */
+/** The table of docs/request-fields.md as the fields say it must be. `vitest -u` writes the page. */
 function page(): string {
   const rows = Object.entries(fieldTable).flatMap(([name, variants]) =>
     variants.map(({ operations, expected, about, required, remedy }) => {
@@ -15,26 +15,17 @@ function page(): string {
       return `| \`${name}\` | ${operations.join(", ")} | ${cell(takes)} | ${cell(about)}${remedy === undefined ? "" : ` ${remedy}`} |`;
     }),
   );
-  return `# Fields of requests
+  return `# Request fields
 
-Generated from \`src/gateway/canonical/field-table.ts\`; a test compares the two. It is about llama.cpp's engines: programs that \`engine = "command"\` runs
-get requests as they are.
+The fields of OpenAI-compatible requests that Assistant checks, as served by the llama.cpp engines. Programs run with \`engine = "command"\` get requests unchanged. This page is generated from \`src/gateway/canonical/field-table.ts\`; a test compares the two.
 
-A field of a wrong type or out of bounds is refused with 400 \`invalid_request\`, which names it in \`param\`. \`null\` stands for a field that
-is not given. Fields that are not listed reach the engine as they are. A body has at most ${MAX_DEPTH} objects and arrays within each other, known
-field or not, and about 4,000,000 values, of which an object, a list and each name count for 16, and each character of white space outside of texts for one; else it is refused with \`invalid_json\`.
+A field with a wrong type or out of range is refused with 400 \`invalid_request\`, and \`param\` names it. \`null\` means that the field is missing. Fields that are not listed are passed to the engine unchanged. A body may have at most ${MAX_DEPTH} levels of nested objects and arrays, in known fields or not, and about 4,000,000 values, where an object, an array and each name count as 16, and each character of white space outside of strings as one; otherwise it is refused with \`invalid_json\`.
 
-Text that is no Unicode (bytes that are not UTF-8, an escaped half of a surrogate pair) becomes U+FFFD. Images and sound are sent in the
-request, as \`data:\` URLs; addresses are not fetched. A \`tool_choice\` that names a function is sent on as that one tool and \`required\`.
+Invalid Unicode (bytes that are not UTF-8, unpaired surrogate escapes) becomes U+FFFD. Images and audio must be sent in the request as \`data:\` URLs; other URLs are not fetched. A \`tool_choice\` that names a function is sent to the engine as that one tool and \`required\`.
 
-**JSON Schema** in \`json_schema\`, \`response_format\` and in tools that are \`strict\`: what a grammar cannot enforce is refused, with the keyword and its
-path. That is \`multipleOf\`, bounds of numbers that are not integers, \`uniqueItems\`, \`contains\`, \`minProperties\`, \`patternProperties\`, \`not\`, \`if\`,
-formats other than \`date\`, \`time\`, \`date-time\` and \`uuid\`, keywords beside \`$ref\`, \`anyOf\`, \`enum\` or \`const\`, and the like. A \`pattern\` may match anywhere in
-a text and use classes such as \`\\d\`; look-around, word boundaries and back references are refused. References are to the same schema, \`#\` included.
-Answers are stricter than the schema in two ways: objects have no properties that are not listed, unless \`additionalProperties\` allows them,
-and properties come in the schema's order.
+**JSON Schema** in \`json_schema\`, \`response_format\` and \`strict\` tools: what a grammar cannot enforce is refused, with the keyword and its path. This applies to \`multipleOf\`, bounds of numbers that are not integers, \`uniqueItems\`, \`contains\`, \`minProperties\`, \`patternProperties\`, \`not\`, \`if\`, formats other than \`date\`, \`time\`, \`date-time\` and \`uuid\`, keywords next to \`$ref\`, \`anyOf\`, \`enum\` or \`const\`, and the like. A \`pattern\` may match anywhere in a string and may use classes such as \`\\d\`; look-around, word boundaries and back references are refused. References must be within the same schema, \`#\` included. Answers are stricter than the schema in two ways: objects have no unlisted properties, unless \`additionalProperties\` allows them, and properties are in the schema's order.
 
-| field | of | takes | meaning |
+| field | operation | takes | meaning |
 |---|---|---|---|
 ${rows.join("\n")}
 `;
