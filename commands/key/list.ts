@@ -17,7 +17,7 @@ export default class KeyList extends BaseCommand {
     await using access = await keyAccess(this.context(flags));
     const keys = await access.list();
     if (keys.length === 0)
-      this.log("There are no API keys: requests need none. `assistant key create NAME` makes one.");
+      this.log("There are no API keys: requests need none. `assistant key create NAME` creates one.");
     else for (const line of keysText(keys)) this.log(line);
     return { keys };
   }

@@ -35,7 +35,7 @@ export default class StoreRestore extends BaseCommand {
       const result = await restore(resolve(args.directory), storeDirectory(paths), new Date());
       this.log(`Restored ${result.directory} with ${result.blobs} file contents.`);
       if (result.replaced !== null)
-        this.log(`What was there before is now ${result.replaced}; delete it when it is not needed.`);
+        this.log(`The previous store is now ${result.replaced}; delete it when it is no longer needed.`);
       return result;
     } finally {
       await lock.release();

@@ -9,7 +9,7 @@ export const ListedModel = Type.Object({
   aliases: Type.Array(Type.String()),
   kind: Nullable(Type.String()),
   capabilities: Type.Record(Type.String(), Type.Union([Type.String(), Type.Number(), Type.Boolean()]), {
-    description: "what it offers, as far as its configuration and its weights say",
+    description: "its capabilities, according to its configuration and weights",
   }),
   bytes: Nullable(Type.Number()),
   quantization: Nullable(Type.String()),
@@ -17,13 +17,13 @@ export const ListedModel = Type.Object({
   source: Type.String(),
   program: Nullable(Type.String({ description: 'program that runs it (`engine = "command"`)' })),
   file: Nullable(Type.String()),
-  readable: Type.Boolean({ description: "the file is here and is a model; a damaged one is not" }),
-  problem: Nullable(Type.String({ description: "what is wrong with the file" })),
+  readable: Type.Boolean({ description: "whether the file exists and is a valid model" }),
+  problem: Nullable(Type.String({ description: "the problem with the file" })),
   contextTokens: Nullable(Type.Number({ description: "of one request, as configured" })),
   pulledAt: Nullable(Type.Number({ description: "epoch milliseconds" })),
   configured: Type.Boolean(),
   loaded: Type.Boolean(),
-  providers: Type.Array(Type.String(), { description: "that serve it; none where it runs here" }),
+  providers: Type.Array(Type.String(), { description: "providers of the model; empty for a local model" }),
 });
 export type ListedModel = Static<typeof ListedModel>;
 
@@ -45,6 +45,6 @@ export const ModelList = Type.Object({
   configFile: Type.String(),
   models: Type.Array(ListedModel),
   elsewhere: Type.Array(ModelElsewhere),
-  problem: Nullable(Type.String({ description: "why the configuration in force is not the one that is written" })),
+  problem: Nullable(Type.String({ description: "why the current configuration differs from the files" })),
 });
 export type ModelList = Static<typeof ModelList>;

@@ -10,13 +10,13 @@ export const ProviderStatus = Type.Object({
   baseUrl: Type.String(),
   state: Type.Union([Type.Literal("up"), Type.Literal("down"), Type.Literal("disabled")]),
   key: Type.Union([Type.Literal("set"), Type.Literal("missing"), Type.Literal("none")], {
-    description: "missing: the entry names one that is not there; none: it names none",
+    description: "missing: the configured key was not found; none: no key is configured",
   }),
   models: Type.Array(
     Type.Object({
       name: Type.String({ description: "as requests name it" }),
       kind: Type.String(),
-      contextTokens: Nullable(Type.Number({ description: "where it is known" })),
+      contextTokens: Nullable(Type.Number({ description: "if known" })),
     }),
   ),
   weight: Type.Number(),
@@ -26,6 +26,6 @@ export const ProviderStatus = Type.Object({
   firstByteMs: Nullable(Type.Number({ description: "recent time from a request to the first byte of its answer" })),
   lastError: Nullable(Type.String()),
   seenAt: Nullable(Type.Number({ description: "when it last answered" })),
-  retryAt: Nullable(Type.Number({ description: "when one that is down is looked at again" })),
+  retryAt: Nullable(Type.Number({ description: "when an unavailable provider is checked again" })),
 });
 export type ProviderStatus = Static<typeof ProviderStatus>;

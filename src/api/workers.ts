@@ -11,7 +11,7 @@ export const WorkersReport = Type.Object({
       slots: Type.Number({ description: "requests it works on at once" }),
       capabilities: Type.Record(Type.String(), Type.Union([Type.String(), Type.Number(), Type.Boolean()])),
       inFlight: Type.Number({ description: "requests of this daemon that it works on" }),
-      reserved: Type.Number({ description: "places that are kept for a chat" }),
+      reserved: Type.Number({ description: "places reserved for a chat" }),
       seenAt: Type.Number({ description: "last sign of life, epoch milliseconds" }),
     }),
   ),

@@ -85,7 +85,7 @@ function claimAlias(
   else if (other !== undefined)
     findings.warning(
       place,
-      `the name ${JSON.stringify(name)} is taken by the model at ${placeText(other)}; the model ${JSON.stringify(model)} does not get it. Write another one`,
+      `the name ${JSON.stringify(name)} is taken by the model at ${placeText(other)}; the model ${JSON.stringify(model)} does not get it. Choose another one`,
     );
   else {
     names.set(name, place);

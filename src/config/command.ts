@@ -33,11 +33,11 @@ export function commandOf(
   }
   for (const key of Object.keys(keys)) {
     if (!GENERAL_KEYS.has(key))
-      refuseKey(key, "is a setting of llama.cpp's engines: remove it, and write what the program needs into `run`");
+      refuseKey(key, "is a setting of the llama.cpp engines: remove it, and put the program's own arguments into `run`");
   }
   const used = checkPlaceholders(command, refuse);
   if (used.has("model") && source.type === "opaque" && source.reference === "")
-    refuseKey("source", "is missing, and `run` has {model}: write what the program is to load");
+    refuseKey("source", "is missing, but `run` contains {model}: set it to what the program should load");
   const [program = "", ...args] = command.run ?? [];
   return {
     command: {
@@ -66,7 +66,7 @@ function operationsOf(
   const possible = modelKinds[kind].operations;
   const answered = possible.filter((operation) => (operations as readonly Operation[]).includes(operation));
   if (answered.length === 0)
-    refuse("operations", `has none that ${modelKinds[kind].noun} answers: expected ${possible.join(" or ")}`);
+    refuse("operations", `has none that ${modelKinds[kind].noun} supports: expected ${possible.join(" or ")}`);
   return { operations: answered };
 }
 

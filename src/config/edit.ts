@@ -91,7 +91,7 @@ function byHand(file: string, section: string, values: Readonly<Record<string, S
   const lines = Object.entries(values).map(([key, value]) => `${key} = ${JSON.stringify(value)}`);
   return new AssistantError(
     "config_invalid",
-    `${file} is laid out in a way that cannot be edited line by line, so it was left as it is.`,
+    `The layout of ${file} does not allow editing it line by line, so it was not changed.`,
     {
       remedy: `Write into its [${section}] yourself: ${lines.join(", ")}.`,
     },

@@ -6,7 +6,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
  * overrides, if any.
  */
 export const environmentVariables = [
-  { name: "ASSISTANT_CONFIG", key: null, about: "Path of the configuration file. `--config` wins over it." },
+  { name: "ASSISTANT_CONFIG", key: null, about: "Path of the configuration file. `--config` takes precedence." },
   {
     name: "ASSISTANT_DATA_DIR",
     key: null,
@@ -59,7 +59,7 @@ export const environmentVariables = [
     name: "HF_PRESETS_DIR",
     key: null,
     about:
-      "Folder of presets that win over those in `presets/` beside config.toml and over those that come with Assistant.",
+      "Folder of presets, which take precedence over those in `presets/` next to config.toml and over the included ones.",
   },
   {
     name: "OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",

@@ -79,7 +79,7 @@ export class Findings {
       const end =
         found.severity === "warning" || names.length === 0
           ? consequence
-          : `; ${names.join(", ")} ${names.length === 1 ? "keeps its" : "keep their"} last good settings until this is corrected`;
+          : `; ${names.join(", ")} ${names.length === 1 ? "keeps its" : "keep their"} last valid settings until this is fixed`;
       return Object.freeze({ ...found, message: found.message + end });
     });
   }

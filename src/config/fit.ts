@@ -32,8 +32,8 @@ export function fitConfig(hardware: Hardware): Values {
     maxInstances: Math.max(1, gpus.length, Math.min(32, byMemory)),
     instancesReason:
       gpus.length > 0
-        ? `Most instances at once: about one for every 2 GB of the GPUs' memory.`
-        : "Most instances at once: about one for every 2 GB of this machine's memory.",
+        ? `Maximum number of instances: about one per 2 GB of GPU memory.`
+        : "Maximum number of instances: about one per 2 GB of this machine's memory.",
     threadBudget: cores,
     threadsReason: `Threads of all instances together: the ${plural(cores, "physical core")} of this machine; more make every model slower.`,
   };
@@ -67,8 +67,8 @@ export function fitModel(hardware: Hardware, kind: ModelKind): Values {
       : "Where it runs: no GPU was found on this machine.",
     gpuLayers: onGpu ? defaults.gpuLayers : 0,
     layersReason: onGpu
-      ? "Layers held by the GPU; more than the model has means all."
-      : "Layers held by a GPU: none, as there is no GPU.",
+      ? "Layers on the GPU; more than the model has means all."
+      : "Layers on a GPU: none, since there is no GPU.",
     threads,
     threadsReason: onGpu
       ? `Threads of one instance: the GPU computes, so a few of the ${plural(machine.physicalCores, "core")} are enough.`
@@ -80,10 +80,10 @@ export function fitModel(hardware: Hardware, kind: ModelKind): Values {
     microBatchTokens: batch.microBatch,
     batchReason: onGpu
       ? "Tokens of a prompt computed at once: large, as a GPU needs."
-      : `Tokens of a prompt computed at once: about 200 ms of work for ${plural(machine.physicalCores, "core")}, so that a request whose client left ends soon.`,
+      : `Tokens per prefill batch: about 200 ms of work for ${plural(machine.physicalCores, "core")}, so that requests of disconnected clients end soon.`,
     hostCacheMib: defaultHostCacheMib(machine),
     cacheReason:
-      "MiB of memory that keep conversations which had to give up their slot, so that they need not be read again.",
+      "Host memory, in MiB, for conversations that lost their slot, so that they need not be computed again.",
   };
 }
 

@@ -32,7 +32,7 @@ function loraAdapters({ keys, toPath, refuse }: SectionContext): LlamaSettings["
     if (/[,:"]/u.test(path))
       refuse(
         "lora",
-        `the path ${JSON.stringify(path)} holds a comma, colon or quote, which llama-server cannot read; rename the file`,
+        `the path ${JSON.stringify(path)} contains a comma, colon or quote, which llama-server cannot parse; rename the file`,
       );
     return { path, scale };
   });

@@ -230,14 +230,14 @@ async function readMain(
       if (expected) {
         findings.mistake(
           { source: empty, path: [] },
-          "the configuration file is gone; put it back, or restart the daemon to run with defaults",
+          "the configuration file was removed; restore it, or restart the daemon to run with defaults",
         );
         findings.throwMistakes();
       }
       if (unusual)
         findings.warning(
           { source: empty, path: [] },
-          "this configuration file does not exist, so defaults hold; `assistant init` writes it",
+          "this configuration file does not exist, so defaults apply; `assistant init` writes it",
         );
       return { main: empty, found: false };
     }

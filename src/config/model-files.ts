@@ -67,7 +67,7 @@ export async function draftsOfDirectory(
     else if (chosen !== null)
       context.findings.warning(
         chosen,
-        `the directory ${directory} ${reason}, so no model files are read; make it, or remove the key to use the default`,
+        `the directory ${directory} ${reason}, so no model files are read; create it, or remove the key to use the default`,
       );
     return [];
   }

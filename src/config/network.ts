@@ -62,7 +62,7 @@ export type Bind =
 export function bind(address: ListenAddress, { hasKeys, allowRemote }: RemotePolicy): Bind {
   if (isLoopback(address.host) || hasKeys || allowRemote) return { outcome: "ok", address, message: null };
   const ways =
-    "make a key (`assistant key create NAME`, ASSISTANT_API_KEY, or [server] api_key_sha256), or write `allow_remote = true` under [server] in config.toml to serve everybody who reaches it";
+    "create a key (`assistant key create NAME`, ASSISTANT_API_KEY, or [server] api_key_sha256), or write `allow_remote = true` under [server] in config.toml to serve everyone who can reach it";
   if (!isWildcard(address.host)) {
     return {
       outcome: "refused",
@@ -73,6 +73,6 @@ export function bind(address: ListenAddress, { hasKeys, allowRemote }: RemotePol
   return {
     outcome: "narrowed",
     address: narrowed,
-    message: `${addressText(address)} would answer everybody on the network without a key, so only ${addressText(narrowed)} is used: ${ways}`,
+    message: `${addressText(address)} would be open to everyone on the network without a key, so only ${addressText(narrowed)} is used: ${ways}`,
   };
 }

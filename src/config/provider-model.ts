@@ -35,7 +35,7 @@ export function sourceOf(context: ReadContext, keys: SectionKeys, section: Place
   if (keys.provider_model !== undefined)
     context.findings.error(
       at(section, "provider_model"),
-      "there is no `provider`: write which of the [[providers]] serves the model",
+      "`provider` is missing: name one of the [[providers]]",
     );
   return ownSource(context, keys, section);
 }
@@ -49,7 +49,7 @@ function providerSource({ findings, providers }: ReadContext, keys: SectionKeys,
     if (keys[key])
       return refuse(
         key,
-        "`provider` says who serves the model; keep one of the two (a local model falls back to a provider's by `fallbacks`)",
+        "conflicts with `provider`; keep one of the two (to fall back from a local model to a provider's, use `fallbacks`)",
       );
   const names = listOf(keys.provider);
   const known = providers.map(({ name }) => name);
@@ -143,7 +143,7 @@ export function checkFallbacks(
       else if (found !== undefined && found.kind !== kind)
         findings.warning(
           place,
-          `${JSON.stringify(other)} is of another kind (${found.kind}) and never stands in; remove it`,
+          `${JSON.stringify(other)} is of another kind (${found.kind}), so it can never be used; remove it`,
         );
       else if (found === undefined && !mayBeElsewhere) {
         const [near] = nearestNames(

@@ -53,7 +53,7 @@ export async function providersOf(
     if (entry.discovery === false && entry.models?.some((model) => model.includes("*")))
       findings.warning(
         at(place, "models"),
-        "a name with `*` finds nothing where `discovery = false`; write whole names",
+        "a name with `*` matches nothing if `discovery = false`; list full names",
       );
     const type = entry.type ?? preset?.type ?? "openai-compatible";
     for (const key of ["llama_cpp", "limit_field"] as const)
@@ -125,11 +125,11 @@ export function addressProblem(written: string): string | null {
   return url === null || (url.protocol !== "http:" && url.protocol !== "https:")
     ? `expected an address such as "https://api.openai.com/v1", found ${JSON.stringify(written.slice(0, 100))}`
     : url.username !== "" || url.password !== ""
-      ? "holds a user or a password; write the key with `api_key_env`, `api_key_file` or `api_key_keyring`"
+      ? "contains a user or a password; set the key with `api_key_env`, `api_key_file` or `api_key_keyring`"
       : url.search !== "" || url.hash !== ""
         ? "ends in a query or fragment; write the address up to its path"
         : /\/chat\/completions\/?$|\/models\/?$/.test(url.pathname)
-          ? "is the address of one call; write it without the call, up to the version, as in https://api.openai.com/v1"
+          ? "is the URL of a single call; end it with the version, as in https://api.openai.com/v1"
           : null;
 }
 
@@ -196,7 +196,7 @@ async function keyInFile(file: string): Promise<{ readonly key: string | null; r
 
 /** What a header cannot hold. */
 const flawOf = (key: string): string | null =>
-  /^[\x21-\x7e]+$/.test(key) ? null : "holds something other than one key; expected one line of printable characters";
+  /^[\x21-\x7e]+$/.test(key) ? null : "does not contain a single key; expected one line of printable characters";
 
 const headersOf = ({ headers = [] }: Entry): Record<string, string> =>
   Object.fromEntries(

@@ -78,7 +78,7 @@ export function reachableAddress(written: string): ListenAddress | string {
   if (typeof address === "string") return address;
   if (address.port === 0) return "expected a port from 1 to 65535, found 0";
   return isWildcard(address.host)
-    ? `${written} names every address of a machine; write the one at which others reach it`
+    ? `${written} is a wildcard address; use the one at which other machines reach this one`
     : address;
 }
 

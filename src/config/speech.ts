@@ -7,7 +7,7 @@ import type { SectionContext, SectionKeys } from "./section.ts";
 export const ESPEAK = "espeak-ng";
 
 const OUTE_TTS =
-  "no engine here speaks with a codec model, as OuteTTS needs one: remove the key, and let `source` name a Piper voice or `espeak-ng`";
+  "no engine supports codec models, such as OuteTTS's: remove the key, and set `source` to a Piper voice or `espeak-ng`";
 
 /** Where the voice comes from: as written, but for the program that brings its own. */
 export const speechSource = (source: ModelSource): ModelSource =>
@@ -23,7 +23,7 @@ export function speechSettings(
   const path = source.type === "file" ? source.path : source.type === "huggingface" ? source.file : "";
   if (extname(path).toLowerCase() === ".gguf") {
     refuseSource(
-      `${path} is a GGUF file, and no engine here speaks with one; expected a Piper voice (.onnx), a voice of the catalog, or "espeak-ng"`,
+      `${path} is a GGUF file, which no engine can use for speech; expected a Piper voice (.onnx), a voice of the catalog, or "espeak-ng"`,
     );
   }
   const backend = source.type === "opaque" ? "espeak-ng" : "sherpa-onnx";

@@ -56,7 +56,7 @@ function otlpOf(written: string | null, place: Place, findings: Findings, env: E
   if (protocol !== null && !protocol.startsWith("http/"))
     findings.warning(
       variablePlace("OTEL_EXPORTER_OTLP_PROTOCOL"),
-      `expected "http/json", found ${JSON.stringify(protocol)}: traces are sent over HTTP whatever it says. A collector takes them on port 4318`,
+      `expected "http/json", found ${JSON.stringify(protocol)}: traces are sent over HTTP regardless. Collectors accept them on port 4318`,
     );
   return {
     url: name === own ? url.href : new URL(`${url.pathname.replace(/\/$/, "")}${TRACES_PATH}`, url).href,
@@ -99,7 +99,7 @@ function samplingOf(ratio: number, findings: Findings, env: Environment): Sampli
   if (!SAMPLERS.includes(root)) {
     findings.warning(
       variablePlace("OTEL_TRACES_SAMPLER"),
-      `expected one of ${SAMPLERS.join(", ")}, with or without "parentbased_" before it; found ${JSON.stringify(name)}, so \`[telemetry] sample_ratio\` holds`,
+      `expected one of ${SAMPLERS.join(", ")}, with or without "parentbased_" before it; found ${JSON.stringify(name)}, so \`[telemetry] sample_ratio\` applies`,
     );
     return { root: "traceidratio", ratio, followsParent: true };
   }
@@ -127,7 +127,7 @@ function pairsOf(findings: Findings, env: Environment, name: string): Record<str
     const [, key, value] = /^\s*([^=\s]+)\s*=\s*(.*?)\s*$/.exec(part) ?? [];
     const decoded = value === undefined ? null : decodedText(value);
     if (key === undefined || decoded === null)
-      findings.warning(variablePlace(name), "expected name=value, separated by commas; a part that is not is left out");
+      findings.warning(variablePlace(name), "expected name=value, separated by commas; other parts are ignored");
     else pairs[key] = decoded;
   }
   return pairs;

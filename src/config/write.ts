@@ -99,7 +99,7 @@ export async function writeNew(file: string, text: string, { force }: { readonly
     else await publish(temporary, target);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-    throw new AssistantError("file_exists", `${file} exists already and was left as it is.`, {
+    throw new AssistantError("file_exists", `${file} already exists and was not changed.`, {
       remedy: "Add `--force` to replace it, or `--stdout` to print instead of writing.",
     });
   } finally {
@@ -126,7 +126,7 @@ async function makeDirectory(directory: string): Promise<void> {
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     const reason = code === "EEXIST" || code === "ENOTDIR" ? "a file is in the way" : message;
-    throw new AssistantError("not_writable", `The directory ${directory} cannot be made: ${reason}.`, {
+    throw new AssistantError("not_writable", `The directory ${directory} cannot be created: ${reason}.`, {
       remedy: "Choose another place with `--config` or ASSISTANT_CONFIG.",
       cause: error,
     });

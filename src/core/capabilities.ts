@@ -19,7 +19,7 @@ const media: Readonly<Record<string, Feature>> = {
     key: "vision",
     param: "messages",
     lack: "does not take images",
-    remedy: "Send text alone, or give the model a projector (`llava_mmproj`).",
+    remedy: "Send only text, or configure a projector for the model (`llava_mmproj`).",
   },
   ...Object.fromEntries(
     ["input_video", "video_url"].map((type) => [
@@ -28,15 +28,15 @@ const media: Readonly<Record<string, Feature>> = {
         key: "vision",
         param: "messages",
         lack: "does not take video",
-        remedy: "Send text alone, or give the model a projector (`llava_mmproj`).",
+        remedy: "Send only text, or configure a projector for the model (`llava_mmproj`).",
       },
     ]),
   ),
   input_audio: {
     key: "audio",
     param: "messages",
-    lack: "does not take sound",
-    remedy: "Send text alone, or give the model a projector that takes sound (`llava_mmproj`).",
+    lack: "does not accept audio",
+    remedy: "Send only text, or configure a projector with audio support (`llava_mmproj`).",
   },
 };
 
@@ -44,14 +44,14 @@ const tools: Feature = {
   key: "tools",
   param: "tools",
   lack: "does not call tools: its chat template has no place for them",
-  remedy: "Use a model that is made for calling functions, or leave `tools` out.",
+  remedy: "Use a model that supports function calling, or omit `tools`.",
 };
 
 const infill: Feature = {
   key: "infill",
   param: "model",
-  lack: "does not fill gaps: its vocabulary has no tokens for what is before and after one",
-  remedy: "Use a model that is made for completing code.",
+  lack: "does not support infill: its vocabulary has no prefix and suffix tokens",
+  remedy: "Use a model for code completion.",
 };
 
 /** The features that a call asks for. */

@@ -8,7 +8,7 @@ export const placeholders = {
   name: "name of the model",
   port: "loopback port that the program must listen on",
   socket: "path of a Unix socket that the program must listen on instead",
-  device: "`cpu`, or `cuda:0` and the like: its environment shows a program one GPU, which is number 0 to it",
+  device: "`cpu`, or a GPU such as `cuda:0`; the program sees only this GPU, as number 0",
   threads: "threads that it may use",
   context: "`ctx_size`",
   slots: "`slots`",

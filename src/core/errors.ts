@@ -103,9 +103,9 @@ export const errorCatalogue = {
   model_invalid: failure("The model's file is not a readable GGUF file.", { status: 422 }),
   model_exists: conflict("A model with this name is already configured."),
   model_in_use: conflict("The operation is not possible while the model is loaded.", { retry: true }),
-  engine_unavailable: unusable("The engine that the model needs is not on this machine.", { exit: 5 }),
-  engine_lost: upstreamFailure("The engine could not be reached, or died while it answered.", { retry: true }),
-  engine_stopped: unavailable("The instance was stopped while it answered, by an operator or to make room."),
+  engine_unavailable: unusable("The engine that the model needs is not installed.", { exit: 5 }),
+  engine_lost: upstreamFailure("The engine could not be reached, or crashed while answering.", { retry: true }),
+  engine_stopped: unavailable("The instance was stopped while answering, by an operator or to make room."),
   engine_error: upstreamFailure("The engine returned an invalid response.", { retry: true }),
   engine_build_failed: failure("llama-server could not be built.", { exit: 5 }),
   engine_in_use: conflict("The operation is not possible with the build of llama-server that models run on."),
@@ -205,7 +205,7 @@ export function toAssistantError(error: unknown): AssistantError {
   const code = (error as NodeJS.ErrnoException | null)?.code;
   const message = error instanceof Error ? error.message : String(error);
   if (code === "ENOSPC")
-    return new AssistantError("disk_full", message, { remedy: "Free some room, then try again.", cause: error });
+    return new AssistantError("disk_full", message, { remedy: "Free some disk space, then try again.", cause: error });
   if (code === "EACCES" || code === "EROFS" || code === "EPERM")
     return new AssistantError("not_writable", message, {
       remedy: "Give this user access to it, or choose other directories with ASSISTANT_DATA_DIR.",

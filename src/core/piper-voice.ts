@@ -26,7 +26,7 @@ export async function readPiperVoice(
   const within = (await readOnnxMetadata(file)).get(CONFIG_KEY);
   if (within !== undefined) return { config: parsePiperConfig(within), isOneFile: true };
   const beside = await readFile(piperConfigFile(file), "utf8").catch(() => null);
-  if (beside === null) throw new OnnxProblem(`its config ${piperConfigFile(file)} is not there`);
+  if (beside === null) throw new OnnxProblem(`its config ${piperConfigFile(file)} does not exist`);
   return { config: parsePiperConfig(beside), isOneFile: false };
 }
 

@@ -41,7 +41,7 @@ export function writeFailure(what: string, path: string, error: unknown): unknow
     `The ${what} ${path} cannot be written: ${reason} (${code}).`,
     {
       remedy: full
-        ? "Free some room, then start the daemon again."
+        ? "Free some disk space, then start the daemon again."
         : "Make it writable for the user that runs the daemon, or choose other directories with ASSISTANT_DATA_DIR.",
       cause: error,
     },

@@ -14,7 +14,7 @@ export async function engineHints(
     keptFromGpus.length === 0
       ? []
       : [
-          `No GPU is used for ${keptFromGpus.join(", ")}: the engine that runs here has no support for it. \`assistant engine build\` makes one that has.`,
+          `No GPU is used for ${keptFromGpus.join(", ")}: the current engine has no support for it. \`assistant engine build\` builds one that does.`,
         ];
   if (hint !== null) return [...idle, hint];
   const now = await engines.choose({ engine: "auto" }).catch(() => null);

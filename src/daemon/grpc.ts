@@ -28,7 +28,7 @@ export async function openGrpc(
     return {
       listener: null,
       address: null,
-      problem: `gRPC is not served: ${failure.message} Write another \`[server] grpc_addr\`, or "" for none.`,
+      problem: `gRPC is not served: ${failure.message} Set another \`[server] grpc_addr\`, or "" for none.`,
     };
   }
 }

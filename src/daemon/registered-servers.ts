@@ -45,7 +45,7 @@ export function registeredServers(
           remedy: "Unregister it first.",
         });
       if (kindsOf.size >= MAX_SERVERS)
-        throw new AssistantError("no_capacity", `${MAX_SERVERS} servers are registered, and there may be no more.`, {
+        throw new AssistantError("no_capacity", `${MAX_SERVERS} servers are registered, which is the maximum.`, {
           remedy: "Unregister one first.",
         });
       kindsOf.set(provider.name, kinds);

@@ -35,9 +35,9 @@ const choiceDocument: DocumentType<EngineChoice> = {
   refuse: (file) =>
     new AssistantError(
       "config_invalid",
-      `${file} should hold {"engine": "auto" | "llama-server" | "node-llama-cpp", "llamaServerPath": path or null}.`,
+      `${file} should contain {"engine": "auto" | "llama-server" | "node-llama-cpp", "llamaServerPath": path or null}.`,
       {
-        remedy: "Run `assistant engine use auto` to write it anew.",
+        remedy: "Run `assistant engine use auto` to rewrite it.",
       },
     ),
 };

@@ -14,7 +14,7 @@ export function refuseTwoGrammars(plan: LaunchPlan): void {
     refuse(
       plan,
       "json_schema",
-      "grammar and json_schema are both set; an answer can follow one only.",
+      "grammar and json_schema are both set; an answer can only follow one.",
       "Remove one of them.",
     );
 }

@@ -31,7 +31,7 @@ export async function engineToUse(
   { folder, pathVariable, llamaServerPath }: UseOptions,
 ): Promise<UsedEngine> {
   if (given === "auto") {
-    const runsOn = "llama-server where there is one, else on node-llama-cpp";
+    const runsOn = "llama-server if available, else on node-llama-cpp";
     return { choice: NO_CHOICE, build: null, runsOn };
   }
   const keepingPath = async (engine: EngineId): Promise<EngineChoice> => ({

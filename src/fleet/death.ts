@@ -13,7 +13,7 @@ const NOT_EXECUTABLE = 126;
 /** Why an engine that ended by itself did, in a sentence. `log` is what it printed in this life. */
 export function deathByExit(exit: Exit, phase: Phase, log: string, at: number): Death {
   const line = tellingLine(log);
-  const why = line === null ? "" : ` Its last words: ${line}`;
+  const why = line === null ? "" : ` Last output: ${line}`;
   const when = phase === "starting" ? "while it was starting" : "while it was serving";
   if (exit.spawnError !== null || (phase === "starting" && (exit.code === NOT_FOUND || exit.code === NOT_EXECUTABLE))) {
     const reason = exit.spawnError ?? line ?? `exit code ${exit.code}`;
@@ -49,7 +49,7 @@ export function deathByExit(exit: Exit, phase: Phase, log: string, at: number): 
 const sentences: Record<Exclude<Death["cause"], "exit" | "signal" | "spawn-error">, string> = {
   "start-timeout": "It was not ready in time",
   "port-taken": "It could not listen",
-  "probe-failed": "It said that it was ready and gave no token",
+  "probe-failed": "It reported itself ready but produced no token",
   wedged: "It was wedged",
   stopped: "Stopped",
   evicted: "Stopped to make room for another model",

@@ -392,7 +392,7 @@ export class Instance {
   #unkillable(): void {
     if (this.#snapshot.state !== "stopping") return;
     const { pid } = this.#snapshot;
-    const message = `Process ${pid} does not end even by SIGKILL: it is stuck inside a system call, most likely in a driver, and may still hold its memory.`;
+    const message = `Process ${pid} did not exit after SIGKILL: it is stuck in a system call, most likely in a driver, and may still hold its memory.`;
     this.#options.log.error({ instance: this.id, pid }, message);
     const lastDeath: Death = { at: this.#now, cause: "stopped", message, exitCode: null, signal: null };
     this.#startAgain = false;

@@ -19,7 +19,7 @@ export class LoopbackPorts {
       return port;
     }
     throw new AssistantError("engine_unavailable", "No free port was found on 127.0.0.1 for the engine.", {
-      remedy: "Look which programs listen on so many ports; the start is tried again.",
+      remedy: "Check which programs listen on so many ports; the start is retried.",
     });
   }
 

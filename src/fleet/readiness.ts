@@ -67,7 +67,7 @@ async function isHealthy(probe: EngineProbe, engine: StartingEngine, signal: Abo
   }
   return probe.health(engine.endpoint, signal).then(
     (health) => {
-      engine.note(health === "ready" ? null : "it says that it is loading");
+      engine.note(health === "ready" ? null : "it reports that it is loading");
       return health === "ready";
     },
     (error: unknown) => {

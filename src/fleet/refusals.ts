@@ -12,27 +12,27 @@ const UPDATE = "Build a newer engine with `assistant engine build`, or pull anot
 const refusals: readonly Refusal[] = [
   {
     pattern: /unknown model architecture: '([^']*)'/,
-    sentence: (file, what) => `${file} has the architecture ${what}, which this engine does not know. ${UPDATE}`,
+    sentence: (file, what) => `${file} has the architecture ${what}, which this engine does not support. ${UPDATE}`,
   },
   {
     pattern: /unknown (?:pre-tokenizer type|tokenizer): '([^']*)'/,
-    sentence: (file, what) => `${file} has the tokenizer ${what}, which this engine does not know. ${UPDATE}`,
+    sentence: (file, what) => `${file} has the tokenizer ${what}, which this engine does not support. ${UPDATE}`,
   },
   {
     pattern: /CUDA error: (.*(?:unsupported toolchain|no kernel image is available).*)/,
     sentence: (_file, what) =>
-      `CUDA's library of this engine does not fit the GPU and its driver (${what.replace(/\.$/u, "")}). Update the NVIDIA driver, or run \`assistant engine build\`, which looks for a library that fits.`,
+      `The engine's CUDA library does not work with the GPU and its driver (${what.replace(/\.$/u, "")}). Update the NVIDIA driver, or run \`assistant engine build\`, which looks for one that does.`,
   },
   {
     pattern: /(?:chat_templates_init: error|chat template of the model): (.*)/,
     sentence: (file, what) =>
-      `The chat template of ${file} cannot be used (${what}). Write \`prompt_template = "chatml"\`, or another built-in one, into its model file.`,
+      `The chat template of ${file} cannot be used (${what}). Set \`prompt_template = "chatml"\`, or another built-in one, in its model file.`,
   },
   {
     pattern:
       /(?:error loading model[^:\n]*: )+(.*(?:missing tensor|number of tensors|wrong shape|not found in model|in model file|file bounds).*)/,
     sentence: (file, what) =>
-      `${file} is damaged or was not converted whole (${what}). Pull the model again, or from another repository.`,
+      `${file} is damaged or was not converted completely (${what}). Pull the model again, or from another repository.`,
   },
 ];
 

@@ -254,7 +254,7 @@ export class SlotCache {
   #lost({ directory }: SlotPlace, file: string, error: unknown): number {
     this.#options.log.warn(
       { place: directory, file, err: error },
-      "a saved conversation was not taken back; it will be prefilled again",
+      "a saved conversation was not restored; it will be prefilled again",
     );
     return 0;
   }

@@ -99,6 +99,6 @@ export async function examine(
     const after = await look(engine, settings, signal);
     if (signal.aborted || after?.some((slot) => slot.busy)) return null;
     const seconds = Math.round(patienceMs / 1000);
-    return `${isSilent ? "" : "it has nothing to do and still "}gave no token within ${seconds} s`;
+    return `${isSilent ? "" : "it is idle but "}produced no token within ${seconds} s`;
   }
 }

@@ -73,7 +73,7 @@ const describe = (slots: readonly SlotProgress[]): string =>
 
 function evidence(signs: VitalSigns, sinceMs: number): string {
   const seconds = Math.round(sinceMs / 1000);
-  if (!signs.slots) return `it has not said what its slots do for ${seconds} s`;
+  if (!signs.slots) return `it has not reported its slots for ${seconds} s`;
   const busy = signs.slots.filter((slot) => slot.busy).length;
   return `${busy} of its ${signs.slots.length} slots are busy and none made progress for ${seconds} s`;
 }

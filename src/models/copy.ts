@@ -26,7 +26,7 @@ export async function copyModel(store: ModelStore, from: string, to: string): Pr
   if (model === null)
     throw new AssistantError("model_not_found", `There is no model ${JSON.stringify(from)} in the store.`, {
       param: from,
-      remedy: "`assistant list` shows what there is.",
+      remedy: "`assistant list` shows the models.",
     });
   const { weightsDir } = store;
   // Another copy, or a pull, may be giving the name away.

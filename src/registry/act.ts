@@ -88,6 +88,6 @@ function failureOf(
         remedy:
           failed === undefined
             ? "`assistant ps` shows what takes the place."
-            : `\`assistant logs ${failed.id}\` tells more.`,
+            : `\`assistant logs ${failed.id}\` shows details.`,
       });
 }

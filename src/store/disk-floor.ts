@@ -28,7 +28,7 @@ export class DiskFloor {
     throw new AssistantError(
       "disk_full",
       `The disk of ${this.#directory} has ${Math.floor(free / 2 ** 20)} MiB left; below ${Math.ceil(floor / 2 ** 20)} MiB ([server] min_free_disk_mib) nothing more is stored for clients.`,
-      { remedy: "Free some room on it, then try again." },
+      { remedy: "Free some disk space, then try again." },
     );
   }
 }

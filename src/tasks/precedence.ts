@@ -125,7 +125,7 @@ function structureOf({ output_schema: own, response_format: format, grammar }: T
   if (chosen !== null && grammar !== undefined)
     throw new AssistantError(
       "invalid_request",
-      `The fields "grammar" and "${own === undefined ? "response_format" : "output_schema"}" are both set; an answer can follow one only.`,
+      `The fields "grammar" and "${own === undefined ? "response_format" : "output_schema"}" are both set; an answer can only follow one.`,
       { param: "grammar" },
     );
   return { format: chosen, schema: chosen === null ? null : schemaOf(chosen) };

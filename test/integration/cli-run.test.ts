@@ -71,7 +71,7 @@ describe("one answer", () => {
     const refused = await run(["smollm2", "--json"]);
     expect(refused.exitCode).toBe(2);
     expect(JSON.parse(refused.stdout)).toMatchObject({
-      error: { message: "--json needs a prompt, and there is none." },
+      error: { message: "--json requires a prompt, and there is none." },
     });
   });
 

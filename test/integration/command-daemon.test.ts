@@ -132,7 +132,7 @@ test("it is shown like any instance, with where it listens, what it was said to 
 test("`run` talks to it, and `tune` says why it has nothing to tune", async () => {
   expect((await assistant.run(["run", "foreign", "Hi"])).stdout).toContain("Hello there");
   const { exitCode, stderr } = await assistant.run(["tune", "foreign"]);
-  expect([exitCode === 0, stderr]).toEqual([false, expect.stringMatching(/foreign runs on another program/)]);
+  expect([exitCode === 0, stderr]).toEqual([false, expect.stringMatching(/foreign is run by another program/)]);
 });
 
 test("a program that was killed is started again by the next request, on another port if need be", async () => {

@@ -136,7 +136,7 @@ test("an answerless engine that is suspected is asked for a token, and given up"
   t.fleet.suspect("fake@cpu");
   await eventually("the instance has failed", () => t.snapshot().state === "failed");
   expect(t.snapshot().lastDeath).toMatchObject({ cause: "wedged" });
-  expect(t.snapshot().lastDeath?.message).toMatch(/gave no token within/);
+  expect(t.snapshot().lastDeath?.message).toMatch(/produced no token within/);
 });
 
 test("a program that is missing, and a directory that is, are named", async () => {

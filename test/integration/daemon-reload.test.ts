@@ -172,7 +172,7 @@ describe("models that change", () => {
       expect.objectContaining({
         severity: "error",
         file,
-        message: expect.stringContaining("river keeps its last good settings"),
+        message: expect.stringContaining("river keeps its last valid settings"),
       }),
     ]);
     expect((await ask(url, "river", "hello")).status).toBe(200);
@@ -181,7 +181,7 @@ describe("models that change", () => {
       const { exitCode, stdout } = await assistant.run([command]);
       expect([command, exitCode]).toEqual([command, { status: 0, ps: 0, reload: 78, doctor: 1 }[command]]);
       expect(stdout).toContain(`${file}:`);
-      expect(stdout).toContain("river keeps its last good settings until this is corrected");
+      expect(stdout).toContain("river keeps its last valid settings until this is fixed");
     }
     expect(await pidOf("river")).toBe(river);
     await edit("river", { slots: 3 });

@@ -39,7 +39,7 @@ test("an engine that not even SIGKILL ends is not waited for for ever", async ()
   t.fleet.stop("fake@cpu", "idle");
   await reaches(t, "failed");
   expect(t.steps().slice(2)).toEqual(["ready>stopping", "stopping>failed"]);
-  expect(t.snapshot().lastDeath?.message).toMatch(/does not end even by SIGKILL/);
+  expect(t.snapshot().lastDeath?.message).toMatch(/did not exit after SIGKILL/);
   expect(t.snapshot().pid).toBe(stuck.spawned[0]?.pid);
   expect(t.snapshot().retryAt).toBeGreaterThan(Date.now());
 });
@@ -67,7 +67,7 @@ test("closing gives up what cannot be ended", async () => {
   await reaches(t, "ready");
   await t.fleet.close(50);
   expect(t.snapshot().state).toBe("failed");
-  expect(t.warnings.join("\n")).toContain("does not end even by SIGKILL");
+  expect(t.warnings.join("\n")).toContain("did not exit after SIGKILL");
 });
 
 test("a stop of a failed instance whose process lingers ends as absent once it is gone", async () => {

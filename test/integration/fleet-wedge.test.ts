@@ -32,7 +32,7 @@ test("an engine that does not say what its slots do is killed", async () => {
   const { socket } = await ready(t);
   await turnKnobs(socket, { slotsHang: true });
   await failed(t);
-  expect(t.snapshot().lastDeath?.message).toContain("has not said what its slots do");
+  expect(t.snapshot().lastDeath?.message).toContain("has not reported its slots");
 });
 
 test("a slow engine that makes progress is left alone", async () => {

@@ -5,8 +5,8 @@ import { printable } from "../../../src/ui/printable.ts";
 /** Deleting is never what a script gets by leaving something out: without a terminal to ask at this throws `usage`. */
 export async function agreed(question: string, command: string, json: boolean): Promise<boolean> {
   if (process.stdin.isTTY === true && process.stderr.isTTY === true && !json) return await confirmed(question);
-  throw new AssistantError("usage", `\`${command}\` asks: ${question} There is no terminal to ask at.`, {
-    remedy: "Add `--yes` to do it without being asked.",
+  throw new AssistantError("usage", `\`${command}\` asks: ${question} There is no terminal for the answer.`, {
+    remedy: "Add `--yes` to confirm in advance.",
   });
 }
 

@@ -27,7 +27,7 @@ export function toReportable(error: unknown, options: readonly string[] = []): A
     const [nearest] = wrong === undefined ? [] : nearestNames(wrong.replace(/^-+/u, ""), options, 1);
     const guess = nearest === undefined ? "" : `Did you mean \`--${nearest}\`? `;
     return new AssistantError("usage", inOurWords(message), {
-      remedy: `${guess}Add \`--help\` to the command to see what it takes.`,
+      remedy: `${guess}Add \`--help\` to the command to see its arguments and options.`,
       cause: error,
     });
   }

@@ -59,7 +59,7 @@ function findModel(name: string, { models }: DaemonStatus): ModelStatus {
   if (found.engine === "provider")
     throw new AssistantError("model_not_found", `The model ${JSON.stringify(name)} is served by a provider.`, {
       param: name,
-      remedy: "There is nothing to load or to stop: `assistant provider list` shows how the provider is.",
+      remedy: "There is nothing to load or stop: `assistant provider list` shows the provider's status.",
     });
   if (found.engine !== "remote") return found;
   throw new AssistantError("model_not_found", `The model ${JSON.stringify(name)} only runs on other machines.`, {

@@ -10,7 +10,7 @@ export function reloadMessage(report: ReloadReport): string[] {
   list("Added", report.added);
   list("Changed", report.changed);
   list("Removed", report.removed);
-  if (lines.length === 0) lines.push("Read again; no model changed.");
+  if (lines.length === 0) lines.push("Reloaded; no model changed.");
   for (const notice of report.notices ?? []) {
     lines.push(noticeLine(notice));
   }

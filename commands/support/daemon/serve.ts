@@ -35,7 +35,7 @@ export function serveMessage(status: DaemonStatus, started: boolean, wantedAddr:
     started ? `Assistant is running ${where}` : `Assistant is already running ${where} (pid ${status.pid}).`,
   ];
   if (!started && wantedAddr !== null && status.url !== null && !status.url.endsWith(wantedAddr)) {
-    lines.push("The address was not changed: `assistant stop` first, then serve again.");
+    lines.push("The address was not changed: run `assistant stop` first, then serve again.");
   }
   if (started) {
     if (status.url !== null) lines.push(`  OpenAI clients   ${status.url}/v1`);

@@ -174,12 +174,12 @@ async function withLastLines(exit: EarlyExit, logFile: string): Promise<Assistan
     lines.length === 0 ? "It printed nothing." : `Its last lines:\n${lines.map((line) => `  ${line}`).join("\n")}`;
   return new AssistantError("daemon_start_failed", `The daemon exited before it was ready (${exit.message}). ${said}`, {
     remedy:
-      "`assistant doctor` looks for the usual reasons; `assistant serve --foreground` shows the start as it happens.",
+      "`assistant doctor` checks for common causes; `assistant serve --foreground` shows the start in the terminal.",
     cause: exit,
   });
 }
 
 const diedAfterwards = (logDir: string): AssistantError =>
   new AssistantError("daemon_start_failed", "The daemon was ready, but exited right away.", {
-    remedy: `Its last words are in ${startupLog(logDir)} and in \`assistant logs\`.`,
+    remedy: `Its last output is in ${startupLog(logDir)} and in \`assistant logs\`.`,
   });

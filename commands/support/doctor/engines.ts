@@ -30,8 +30,8 @@ export async function engineFindings(
       finding(
         engine.id,
         "warning",
-        "it cannot keep what is cached of several keys apart, so it reuses nothing: each turn of a conversation is computed from its beginning",
-        "Run `assistant engine build`, or set `share_prefixes = true` in [server] where all keys may share.",
+        "it cannot separate the cached prompts of several keys, so nothing is reused: each turn of a conversation is computed from its beginning",
+        "Run `assistant engine build`, or set `share_prefixes = true` in [server] if all keys may share them.",
       ),
     );
   }
@@ -57,7 +57,7 @@ export async function engineFindings(
         device.id,
         "warning",
         `no installed engine supports it, so it is not used`,
-        "`assistant engine build` makes one for it.",
+        "`assistant engine build` builds one that does.",
       ),
     );
   }
@@ -74,7 +74,7 @@ export async function engineFindings(
       finding(
         "native build",
         "warning",
-        `llama-server could not be built in the background: ${background.problem ?? "for no known reason"}`,
+        `llama-server could not be built in the background: ${background.problem ?? "for an unknown reason"}`,
         "Run `assistant engine build`, or set `build_in_background = false` in [engine]. Models run on the embedded engine.",
       ),
     );

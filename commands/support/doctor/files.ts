@@ -54,7 +54,7 @@ async function directoryFinding(name: string, directory: string, level: Level): 
     return finding(
       name,
       level,
-      `${existing} cannot be written by you`,
+      `you may not write to ${existing}`,
       "Change its owner, or choose others with ASSISTANT_DATA_DIR and ASSISTANT_CONFIG.",
     );
   }

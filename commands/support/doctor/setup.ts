@@ -34,7 +34,7 @@ export function configFindings(
       : ofConfig(
           "config.toml",
           "info",
-          `${config.paths.configFile} is not there, so defaults hold`,
+          `${config.paths.configFile} does not exist, so defaults apply`,
           "`assistant init` writes one that fits this machine.",
         ),
     ...[...config.notices, ...presets].map((notice) =>
@@ -95,8 +95,8 @@ function commandFinding({ name, kind, file }: ModelSpec, [program = ""]: readonl
   return ofModels(
     name,
     "warning",
-    `what ${program} has cached of one API key's prompts may speed up another's`,
-    `Switch its prefix cache off in \`run\` of ${file}, configure one such model for each key, or set \`share_prefixes = true\` in [server].`,
+    `prompts that ${program} has cached for one API key may speed up another's`,
+    `Disable its prefix cache in \`run\` of ${file}, configure one such model for each key, or set \`share_prefixes = true\` in [server].`,
   );
 }
 
@@ -127,7 +127,7 @@ export async function daemonFindings(
   for (const instance of status.instances) {
     if (instance.state === "failed" && instance.lastDeath !== null)
       findings.push(
-        ofDaemon(instance.id, "broken", instance.lastDeath.message, `\`assistant logs ${instance.id}\` tells more.`),
+        ofDaemon(instance.id, "broken", instance.lastDeath.message, `\`assistant logs ${instance.id}\` shows details.`),
       );
   }
   return findings;
@@ -149,7 +149,7 @@ function portFinding({ host, port }: ListenAddress): Promise<Finding> {
           : ofDaemon(
               "port",
               "broken",
-              `${address} cannot be listened on: ${error.message}`,
+              `cannot listen on ${address}: ${error.message}`,
               "Correct `[server] http_addr`.",
             ),
       ),

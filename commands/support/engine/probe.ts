@@ -56,7 +56,7 @@ async function tinyModel(folder: string, { env }: CommandContext): Promise<Probe
   const settings = ["[chat]", `source = ${JSON.stringify(file)}`, "ctx_size = 256", "slots = 1", "n_gpu_layers = 100"];
   await writeFile(join(folder, "models", "check.toml"), `${settings.join("\n")}\n`);
   const [model] = (await loadConfig({ env, configFile })).models;
-  if (model === undefined) throw new AssistantError("internal", "The settings of the model for checks cannot be read.");
+  if (model === undefined) throw new AssistantError("internal", "The settings of the test model cannot be read.");
   return { model, file, bytes: (await stat(file)).size };
 }
 

@@ -45,7 +45,7 @@ export async function modelOrder(
     `${JSON.stringify(parsed.name)} is neither known by name nor pulled already.`,
     {
       remedy:
-        "Say where the weights are with `--source hf:ORG/REPO/FILE.gguf` or `--source PATH`; `assistant search` lists the names.",
+        "Specify the weights with `--source hf:ORG/REPO/FILE.gguf` or `--source PATH`; `assistant search` lists the names.",
     },
   );
 }

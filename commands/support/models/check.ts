@@ -36,8 +36,8 @@ export function checkText(checked: CheckedPreset): string {
     file !== null
       ? `Its weights are here: ${file} (${formatBytes(bytes ?? 0)})`
       : isOnHub === false
-        ? "Its weights are not here, and the hub does not have them."
-        : `Its weights are not here; \`assistant pull ${preset}\` brings them${isOnHub === null ? " (the hub could not be asked)" : ""}.`;
+        ? "Its weights are not on this machine, and Hugging Face does not have them."
+        : `Its weights are not on this machine; \`assistant pull ${preset}\` downloads them${isOnHub === null ? " (Hugging Face could not be reached)" : ""}.`;
   return [
     compatible ? fits : (warning ?? ""),
     ...(recommended === null ? [] : [`Recommended quantization: ${recommended}`]),

@@ -20,7 +20,7 @@ export async function listedModels(
 }
 
 export const NO_MODELS =
-  "No models yet. `assistant run smollm2` fetches a small one and asks it; `assistant pull` takes many more.";
+  "No models yet. `assistant run smollm2` downloads and runs a small one; `assistant search` lists others.";
 
 /** The cells of a table, titles first. `now` in epoch milliseconds. */
 export function listRows(models: readonly ListedModel[], now: number): string[][] {

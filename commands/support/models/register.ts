@@ -52,7 +52,7 @@ export async function registerModel(
   const isStored = isModelName(name) && (await getModel(modelStore(context.paths), name)) !== null;
   const isPreset = file === undefined && (!isStored || quantization !== null);
   if (isPreset && (contextTokens !== undefined || gpuLayers !== undefined))
-    throw new AssistantError("usage", "`--ctx-size` and `--gpu-layers` are for files; a preset says both itself.", {
+    throw new AssistantError("usage", "`--ctx-size` and `--gpu-layers` are for files; a preset sets both itself.", {
       remedy: "Register the preset, then change its model file.",
     });
   const registered = isPreset

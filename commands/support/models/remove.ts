@@ -111,12 +111,12 @@ function find(name: string, { entries }: Inventory, leftovers: readonly Leftover
   if (leftovers.some((leftover) => leftover.kind === "download" && leftover.name === name))
     throw new AssistantError("model_not_found", `The download of ${JSON.stringify(name)} was not finished.`, {
       param: name,
-      remedy: "`assistant prune` deletes what there is of it, another pull goes on with it.",
+      remedy: "`assistant prune` deletes the partial download; another pull resumes it.",
     });
   const near = nearestNames(name, new Set(entries.map((entry) => entry.name)));
   throw new AssistantError("model_not_found", `This machine has no model ${JSON.stringify(name)}.`, {
     param: name,
-    remedy: near.length > 0 ? `Did you mean ${near.join(" or ")}?` : "`assistant list` shows what there is.",
+    remedy: near.length > 0 ? `Did you mean ${near.join(" or ")}?` : "`assistant list` shows the models.",
   });
 }
 

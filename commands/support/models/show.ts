@@ -130,7 +130,7 @@ async function ofOthers(name: string, { entries, status }: Inventory, context: C
       `There is no model ${JSON.stringify(name)}: it is neither configured, nor pulled, nor known by name.`,
       {
         param: name,
-        remedy: near.length > 0 ? `Did you mean ${near.join(" or ")}?` : "`assistant list` shows what there is.",
+        remedy: near.length > 0 ? `Did you mean ${near.join(" or ")}?` : "`assistant list` shows the models.",
       },
     );
   }

@@ -5,7 +5,7 @@ export function temperatureOf(text: string | undefined): number | null {
   if (text === undefined) return null;
   const value = Number(text);
   if (text.trim() !== "" && Number.isFinite(value) && value >= 0) return value;
-  throw new AssistantError("usage", `--temperature: expected a number from 0 on, found "${text}".`, {
+  throw new AssistantError("usage", `--temperature: expected a number of at least 0, found "${text}".`, {
     param: "temperature",
   });
 }

@@ -98,7 +98,7 @@ async function obtain(wanted: string, config: Config, options: PrepareOptions): 
   const { model, kind, file, written, problem } = await configurePulled(pulled, placeOf(options.context));
   if (model === null || kind === null)
     throw new AssistantError("config_invalid", `${pulled.name} is on this machine but cannot be run: ${problem}.`, {
-      remedy: `Correct the file, or look at \`assistant show ${pulled.name}\`.`,
+      remedy: `Correct the file; \`assistant show ${pulled.name}\` shows details.`,
     });
   if (written) options.say(`Wrote ${file}`);
   needChat(model, kind);

@@ -96,7 +96,7 @@ export class Repl {
         answer.end === "stopped"
           ? session.settings.conversation === null
             ? "\n(stopped)\n\n"
-            : "\n(stopped, and not kept)\n\n"
+            : "\n(stopped and discarded)\n\n"
           : answer.end === "length"
             ? "\n(cut: the limit of tokens was reached)\n\n"
             : "\n\n",
@@ -116,18 +116,18 @@ export class Repl {
     switch (command.type) {
       case "clear":
         if (session.settings.conversation !== null)
-          return `The chat is kept as ${session.settings.conversation}; \`assistant run --conversation\` begins another one.`;
+          return `The chat is stored as ${session.settings.conversation}; \`assistant run --conversation\` starts another one.`;
         session.clear();
         return "The chat is forgotten.";
       case "help":
         return helpLines(command.topic).join("\n");
       case "system":
         session.setSystem(command.text);
-        return command.text === null ? "The system message is gone." : "The system message is set.";
+        return command.text === null ? "The system message was removed." : "The system message is set.";
       case "parameter":
         session.setParameter(command.name, command.value);
         return command.value === null
-          ? `${command.name} is the model's own again.`
+          ? `${command.name} is reset to the model's own.`
           : `${command.name} is ${command.value}.`;
       case "verbose":
         this.#verbose = command.on;

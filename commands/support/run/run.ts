@@ -66,7 +66,7 @@ export async function runModel(options: RunOptions): Promise<RunResult> {
   try {
     const prompt = joinPrompt(options.words, await readStdin(streams.input, options.words.length > 0));
     if (prompt === null && options.json)
-      throw new AssistantError("usage", "--json needs a prompt, and there is none.", {
+      throw new AssistantError("usage", "--json requires a prompt, and there is none.", {
         remedy: 'Write it after the model: assistant run MODEL "Name three rivers." --json',
       });
     if (prompt === null && streams.input.isTTY !== true) {

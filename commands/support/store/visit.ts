@@ -17,6 +17,6 @@ export async function visitStore({ env, paths }: CommandContext): Promise<StoreV
       ? new SqliteStore({ directory: storeDirectory(paths), guest: true, report: () => {} })
       : await openRecords({ paths, cluster }, () => {});
   if (store instanceof SqliteStore && !store.exists && store.problems.length === 0)
-    throw new AssistantError("usage", `There is no store at ${store.location}: nothing was ever kept.`);
+    throw new AssistantError("usage", `There is no store at ${store.location}: nothing has been stored yet.`);
   return { store, [Symbol.asyncDispose]: () => store.close() };
 }

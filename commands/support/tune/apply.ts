@@ -48,7 +48,7 @@ export async function applyEdit(edit: PlannedEdit, context: CommandContext): Pro
   if ((await readFile(edit.file, "utf8")) !== edit.before) {
     throw new AssistantError(
       "file_exists",
-      `${edit.file} was changed while you were asked, and was left as it is now.`,
+      `${edit.file} was changed in the meantime, so it was not overwritten.`,
       {
         remedy: "Run `assistant tune` again.",
       },

@@ -36,7 +36,7 @@ export async function clearDevice(
       {
         param: device.id,
         remedy:
-          "Add `--stop` to have these instances stopped first (the next request starts them again), or wait until they are idle and gone.",
+          "Add `--stop` to stop these instances first (the next request starts them again), or wait until they are stopped as idle.",
       },
     );
   }

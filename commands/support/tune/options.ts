@@ -10,7 +10,7 @@ export function budgetOf(text: string): number {
   if (milliseconds >= MIN_MS) return milliseconds;
   throw new AssistantError(
     "usage",
-    `--budget takes a time of at least a second, such as 90s or 5m, found ${JSON.stringify(text)}.`,
+    `--budget: expected a time of at least one second, such as 90s or 5m, found ${JSON.stringify(text)}.`,
     { param: "budget" },
   );
 }
@@ -21,5 +21,5 @@ export function budgetOf(text: string): number {
  */
 export function noiseText(load: number, cores: number): string | null {
   if (load < cores / 2) return null;
-  return `Other programs keep this machine busy (load ${load.toFixed(1)} on ${cores} ${cores === 1 ? "core" : "cores"}): the figures will be rough. Tune again when it is quiet.`;
+  return `Other programs keep this machine busy (load ${load.toFixed(1)} on ${cores} ${cores === 1 ? "core" : "cores"}): results will be inaccurate. Tune again when the machine is idle.`;
 }

@@ -54,11 +54,11 @@ export function conclusion(report: TuneReport): string[] {
   ];
   if (sideBySide > 1)
     lines.push(`Measured with the threads that it has while ${sideBySide} models run on ${device} side by side.`);
-  if (!complete) lines.push("The time was over before everything was tried: a longer --budget may find more.");
+  if (!complete) lines.push("The time limit was reached before everything was tried; a longer --budget may find more.");
   lines.push(...doubts);
   if (changes.length === 0)
     lines.push(
-      "Nothing that was tried is better than what the model has by more than the noise: its file stays as it is.",
+      "No setting that was tried is better than the current ones by more than the noise; the file is unchanged.",
     );
   else
     lines.push(
@@ -79,7 +79,7 @@ function batchReason({ tried, best }: TuneReport): string[] {
     return [];
   const took = Math.round(start.result.batchMs);
   return [
-    `Its batch of ${start.batchTokens} tokens takes ${took} ms: for so long a request whose client has left would hold the engine; ${MAX_BATCH_MS} ms is the limit.`,
+    `A batch of ${start.batchTokens} tokens takes ${took} ms, for which the request of a disconnected client would occupy the engine; the limit is ${MAX_BATCH_MS} ms.`,
   ];
 }
 

@@ -30,7 +30,7 @@ export async function findTarget(name: string, { env, paths }: CommandContext): 
     config.models.find((known) => known.name === name) ?? config.models.find((known) => known.aliases.includes(name));
   if (model === undefined) throw notConfigured(name, config);
   if (model.engine === "command") {
-    throw new AssistantError("config_invalid", `${model.name} runs on another program, whose settings are unknown.`, {
+    throw new AssistantError("config_invalid", `${model.name} is run by another program, whose settings are unknown.`, {
       param: name,
       remedy: `They are in \`run\` under [command] of ${model.file}.`,
     });
@@ -38,7 +38,7 @@ export async function findTarget(name: string, { env, paths }: CommandContext): 
   if (model.kind === "speech" || model.kind === "transcription")
     throw new AssistantError(
       "config_invalid",
-      `${model.name} is ${modelKinds[model.kind].noun}, and there is no measure of its speed.`,
+      `${model.name} is ${modelKinds[model.kind].noun}, whose speed cannot be measured.`,
       {
         param: name,
         remedy: "Choose a chat or an embedding model.",
@@ -59,10 +59,10 @@ export async function findTarget(name: string, { env, paths }: CommandContext): 
   if (device === undefined) {
     throw new AssistantError(
       "engine_unavailable",
-      `${engine.id} can compute on none of the devices that ${model.name} may use.`,
+      `${engine.id} supports none of the devices that ${model.name} may use.`,
       {
         param: "devices",
-        remedy: `\`assistant doctor\` lists devices and engines; ${model.file} says where the model may run.`,
+        remedy: `\`assistant doctor\` lists devices and engines; ${model.file} sets the model's devices.`,
       },
     );
   }

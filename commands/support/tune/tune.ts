@@ -135,7 +135,7 @@ export async function tune(request: TuneRequest): Promise<TuneReport> {
       disturbing.length === 0
         ? []
         : [
-            `The daemon started ${disturbing.join(", ")} on ${target.device.id} meanwhile: tune again when nobody uses it.`,
+            `The daemon started ${disturbing.join(", ")} on ${target.device.id} in the meantime: tune again when it is not in use.`,
           ],
   };
 }

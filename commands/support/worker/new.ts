@@ -18,7 +18,7 @@ export async function writeWorker(
       `A worker's name has letters, digits, ".", "_" and "-"; found "${worker}".`,
     );
   if (await stat(folder).catch(() => null))
-    throw new AssistantError("file_exists", `${folder} is there already.`, { remedy: "Choose another name." });
+    throw new AssistantError("file_exists", `${folder} already exists.`, { remedy: "Choose another name." });
   await writing("folder of the worker", folder, () =>
     cp(join(packageRoot, "templates/worker"), folder, { recursive: true, errorOnExist: true, force: false }),
   );

@@ -13,7 +13,7 @@ const outeTts = "refused if set: no engine supports codec models (OuteTTS); use 
 export const TtsSection = section(
   {
     model_name: text("Name that clients use.", {
-      defaultText: "the file's name, or that and `-tts` where the file has other models too",
+      defaultText: "the file's name, with `-tts` if the file also has another model",
       spec: kept('"tts"', 'the model\'s name; `"default"` stands for the default'),
     }),
     model_alias: text("Additional name of the model.", {
@@ -25,7 +25,7 @@ export const TtsSection = section(
     ),
     model_path: text("Path of a Piper voice, instead of `source`; relative to this file."),
     voice: text("Default voice; `assistant show` lists the voices.", {
-      defaultText: "the first one; of espeak-ng `en-us`",
+      defaultText: "the first one; for espeak-ng `en-us`",
     }),
     speed: decimal("Speed; 1: the voice's normal speed. A request's `speed` multiplies it.", {
       minimum: 0.25,
@@ -42,7 +42,7 @@ export const TtsSection = section(
     temp: decimal("Variation of a Piper voice (its noise scale); no effect on espeak-ng.", {
       minimum: 0,
       maximum: 2,
-      defaultText: "as the voice's makers say",
+      defaultText: "the voice's own setting",
       spec: kept("0.8", "honoured by Piper voices, as their noise scale"),
     }),
     codec_model: text("**Refused.**", { spec: { value: '""', becomes: outeTts } }),
@@ -60,7 +60,7 @@ export const TtsSection = section(
 export const TranscriptionSection = section(
   {
     model_name: text("Name that clients use.", {
-      defaultText: "the file's name, or that and `-transcription` where the file has other models too",
+      defaultText: "the file's name, with `-transcription` if the file also has another model",
     }),
     model_alias: text("Additional name of the model."),
     ...identity,

@@ -2,7 +2,7 @@ import { speculationMethods } from "../../core/llama.ts";
 import { Type } from "../../core/schema.ts";
 import { choice, decimal, integer, list, text } from "./kit.ts";
 
-const fromWeights = "what the weights say";
+const fromWeights = "from the weights";
 const engineDefault = "the engine's own";
 
 /** Keys of llama.cpp that chat and embedding models share. */

@@ -9,7 +9,7 @@ const RemoteServer = Type.Object(
       spec: { value: '"…"', becomes: "honoured" },
     }),
     grpc_addr: text("Address of the other machine's gRPC service, `host:port`.", {
-      defaultText: "required where the entry is enabled",
+      defaultText: "required if the entry is enabled",
       spec: { value: '"…"', becomes: "honoured" },
     }),
     weight: integer("Share of the work, relative to other servers; 0: only requests that no other server can take.", {

@@ -6,7 +6,7 @@ import { choice, decimal, integer, integerOrAuto, section, text } from "./kit.ts
 export const SchedulerSection = section(
   {
     config_dir: text("Directory of the model files, `NAME.toml` each.", {
-      defaultText: "`models` beside this file",
+      defaultText: "`models` next to this file",
       spec: {
         value: '"/etc/assistant/models"',
         becomes: "honoured; every `NAME.toml` in it is a separate model, unless a `config_path` names it",

@@ -107,7 +107,7 @@ export const loading = {
   cache_type_k: choice([...cacheTypes], "Data type of the keys in the KV cache.", { default: "f16" }),
   cache_type_v: choice([...cacheTypes], "Data type of the values in the KV cache.", { default: "f16" }),
   pooling: choice(["none", "mean", "cls", "last", "rank"], "How token vectors are combined into one embedding.", {
-    defaultText: "what the model's file says",
+    defaultText: "from the weights",
   }),
   ...llamaLoading,
   extra_args: list(

@@ -49,7 +49,7 @@ const redis = {
 const sql = {
   database: requiredText("Path of an SQLite database; relative to this file.", {
     pattern: "^(?![A-Za-z][A-Za-z0-9+.-]*:).+$",
-    patternText: "the path of an SQLite database, as other databases are not reached",
+    patternText: "the path of an SQLite database (other databases are not supported)",
     secret: true,
   }),
   timeout_s: decimal("Maximum duration of a statement.", {

@@ -7,7 +7,7 @@ export const TaskSection = section(
     concurrency: integer("Tasks of one model that run at once; the others wait, ordered by priority.", {
       minimum: 1,
       maximum: 64,
-      defaultText: "half of the model's slots, at least 1; of a service elsewhere, 4",
+      defaultText: "half of the model's slots, at least 1; for remote services, 4",
     }),
     max_attempts: integer(
       "Default number of attempts of a task, which is retried after temporary failures such as a lost engine.",

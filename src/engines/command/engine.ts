@@ -42,7 +42,7 @@ function launch(plan: LaunchPlan, settings: CommandSettings, env: Environment): 
       plan,
       "working_dir",
       `working_dir is ${workingDir}, which is no directory.`,
-      "Make it, or correct the path.",
+      "Create it, or correct the path.",
     );
   const passed = passEnv.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]] as const]));
   const set = Object.entries(settings.env).map(([name, value]) => [name, filledIn(value, values)] as const);

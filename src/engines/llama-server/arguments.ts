@@ -94,8 +94,8 @@ const kindArguments: Readonly<Record<ModelKind, (plan: LaunchPlan) => string[]>>
   // It sets the pooling too.
   rerank: (plan) => ["--reranking", ...batchArguments(plan)],
   transcription: chatArguments,
-  speech: (plan) => refuse(plan, "engine", "llama-server does not speak.", "Remove `engine`."),
-  image: (plan) => refuse(plan, "engine", "llama-server makes no images.", 'Write `engine = "command"`.'),
+  speech: (plan) => refuse(plan, "engine", "llama-server does not generate speech.", "Remove `engine`."),
+  image: (plan) => refuse(plan, "engine", "llama-server does not generate images.", 'Write `engine = "command"`.'),
   moderation: (plan) => refuse(plan, "engine", "llama-server does not moderate.", "Use a provider's model."),
   handler: (plan) => refuse(plan, "engine", "llama-server runs no handlers.", "Remove `engine`."),
 };

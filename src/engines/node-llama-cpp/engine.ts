@@ -82,7 +82,7 @@ export function workerConfig(plan: LaunchPlan, backends: readonly string[]): Wor
     refuse(
       plan,
       "prompt_template",
-      `The embedded engine knows the model's own template and chatml, not "${load.chatTemplate}".`,
+      `The embedded engine supports the model's own template and chatml, not "${load.chatTemplate}".`,
       native,
     );
   }

@@ -88,13 +88,13 @@ function backendOf(
   { espeak, sherpa, phonemeData }: SpeechInstallation,
 ): BackendConfig {
   if (model.speech?.backend === "espeak-ng") {
-    if (espeak === null) throw missing("There is no espeak-ng on this machine.", ESPEAK_REMEDY);
+    if (espeak === null) throw missing("espeak-ng is not installed.", ESPEAK_REMEDY);
     return { type: "espeak-ng", program: espeak.program };
   }
   if (sherpa === null) throw missing("sherpa-onnx, which Piper voices need, is not installed.", SHERPA_REMEDY);
   if (phonemeData === null) {
     throw missing(
-      "espeak-ng's data, with which Piper voices turn text into sounds, are not on this machine.",
+      "espeak-ng's data, which Piper voices need for pronunciation, are not installed.",
       "Install them, on Debian with `apt-get install espeak-ng-data`.",
     );
   }

@@ -22,5 +22,5 @@ export function endWithParent(log: (line: string) => void): void {
     process.stdin.resume();
   }
   const parent = process.ppid;
-  setInterval(() => process.ppid !== parent && end("the parent is gone"), 1000).unref();
+  setInterval(() => process.ppid !== parent && end("the parent process has exited"), 1000).unref();
 }

@@ -66,7 +66,7 @@ const tooDeepError = (path: string | null): AssistantError => {
   const where = path === null ? "The body" : `"${path}"`;
   return new AssistantError(
     "invalid_json",
-    `${where} has a depth of more than ${MAX_DEPTH} objects and arrays within each other.`,
+    `${where} has more than ${MAX_DEPTH} levels of nested objects and arrays.`,
     path === null ? {} : { param: path },
   );
 };

@@ -19,7 +19,7 @@ export function checkFormType(headers: IncomingHttpHeaders): void {
   const type = headers["content-type"];
   if (type !== undefined && /^multipart\/form-data *(;|$)/i.test(type)) {
     if (/; *boundary=./i.test(type)) return;
-    throw invalid("content-type", "The content type has no boundary, without which the form cannot be read.");
+    throw invalid("content-type", "The content type has no boundary, which is needed to parse the form.");
   }
   const found = type === undefined ? "none" : `"${type.slice(0, 80)}"`;
   throw new AssistantError("unsupported_media_type", `The content type must be multipart/form-data; found ${found}.`, {
@@ -57,7 +57,7 @@ async function parse(
   contentType: string,
 ): Promise<{ readonly fields: JsonObject; readonly file: CallForm["file"] }> {
   const form = await new Response(bytes, { headers: { "content-type": contentType } }).formData().catch((cause) => {
-    throw new AssistantError("invalid_request", "The body is not the form that its content type says it is.", {
+    throw new AssistantError("invalid_request", "The body is not the form declared by its content type.", {
       cause,
     });
   });

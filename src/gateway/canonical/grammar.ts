@@ -28,7 +28,7 @@ export function checkGrammar(body: JsonObject): void {
       throw invalid("grammar", `The field "grammar" must not have more than ${MAX_ALTERNATIVES} alternatives.`);
     } else if (char === ")") depth--;
     else if (char === "(" && ++depth > MAX_GROUPS)
-      throw invalid("grammar", `The field "grammar" must not have more than ${MAX_GROUPS} groups within each other.`);
+      throw invalid("grammar", `The field "grammar" must not have more than ${MAX_GROUPS} nested groups.`);
   }
 }
 

@@ -171,7 +171,7 @@ function checkPart(part: unknown, at: string): void {
   if (!/^[a-z][a-z0-9+.-]*:/i.test((data as string).slice(0, 40)) || /^data:/i.test(data as string)) return;
   throw invalid(
     `${at}.${type as string}.${name}`,
-    `"${at}.${type as string}.${name}" must hold the data itself, as in "data:image/png;base64,…"; addresses are not fetched.`,
+    `"${at}.${type as string}.${name}" must contain the data itself, as in "data:image/png;base64,…"; URLs are not fetched.`,
   );
 }
 

@@ -81,7 +81,7 @@ class PatternReader {
     let copies = 0;
     do {
       const piece = isWhole ? this.#anchored() : this.#sequence();
-      if (piece.text === "") throw new UnsupportedPattern("a part of it matches the empty text");
+      if (piece.text === "") throw new UnsupportedPattern("a part of it matches the empty string");
       texts.push(piece.text);
       copies += piece.copies;
     } while (this.#take("|"));
@@ -135,7 +135,7 @@ class PatternReader {
       case "{":
       case "}":
       case "]":
-        throw new UnsupportedPattern(`"${char}" has nothing to stand for`);
+        throw new UnsupportedPattern(`"${char}" must be escaped`);
       default:
         return { text: literal(char), copies: 1 };
     }
@@ -254,7 +254,7 @@ function classText(ranges: Ranges): string {
       return start === end ? [coded(start)] : [`${coded(start)}-${coded(end)}`];
     }),
   );
-  if (parts.length === 0) throw new UnsupportedPattern("a class has nothing but what texts of JSON escape");
+  if (parts.length === 0) throw new UnsupportedPattern("a class contains only characters that JSON strings escape");
   return `[${parts.join("")}]`;
 }
 

@@ -58,7 +58,7 @@ export function checkValues(schema: Body, said: readonly string[], at: string): 
     throw invalid(`${at}.enum`, `"${at}.enum" must have at most ${MAX_ALTERNATIVES} values; it has ${values.length}.`);
   const types = schema.type === undefined ? null : [schema.type].flat();
   if (types !== null && !values.every((value) => types.some((type) => isOfType(value, type))))
-    throw unenforced(`${at}.type`, "type", `beside ${name} with values of another`);
+    throw unenforced(`${at}.type`, "type", `next to ${name} with values of another`);
   return schema;
 }
 

@@ -261,8 +261,8 @@ class SchemaReader {
     if (given === undefined) return schema;
     if (!Array.isArray(given)) return merged(schema, { [name]: this.#schema(given, `${at}.${name}`) });
     // A grammar has exactly so many.
-    if (least > given.length) throw unenforced(`${at}.minItems`, "minItems", `beside ${name}, which has fewer`);
-    if (most < given.length) throw unenforced(`${at}.maxItems`, "maxItems", `beside ${name}, which has more`);
+    if (least > given.length) throw unenforced(`${at}.minItems`, "minItems", `next to ${name}, which has fewer`);
+    if (most < given.length) throw unenforced(`${at}.maxItems`, "maxItems", `next to ${name}, which has more`);
     return withList(
       schema,
       name,

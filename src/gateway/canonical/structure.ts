@@ -40,7 +40,7 @@ export function checkStructure(body: JsonObject): JsonObject {
   if (asked.length > 1)
     throw invalid(
       asked[1] as string,
-      `The fields "${asked[0]}" and "${asked[1]}" are both set; an answer can follow one only.`,
+      `The fields "${asked[0]}" and "${asked[1]}" are both set; an answer can only follow one.`,
     );
   if (isObject(schema)) {
     const checked = checkSchema(schema, "json_schema");

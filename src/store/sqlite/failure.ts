@@ -23,7 +23,7 @@ export function storeFailure(file: string, error: unknown): unknown {
   switch (code) {
     case CODES.full:
       return new AssistantError("disk_full", `The store ${file} cannot be written: the disk is full.`, {
-        remedy: "Free some room, then try again.",
+        remedy: "Free some disk space, then try again.",
         ...details,
       });
     case CODES.readOnly:

@@ -34,7 +34,7 @@ it.each([
   ['[cluster]\nurl = "http://:hidden@host"', /config\.toml:2: cluster\.url: expected a URL such as/],
   [
     `[cluster]\nurl = "${URL}"\nadvertise = "0.0.0.0:50051"`,
-    /cluster\.advertise: 0\.0\.0\.0:50051 names every address/,
+    /cluster\.advertise: 0\.0\.0\.0:50051 is a wildcard address/,
   ],
   ['[cluster]\nurl = "hidden"', /config\.toml:2: cluster\.url: expected a URL such as/],
   ['[cluster]\nurl_env = "NOWHERE"', /cluster\.url_env: the environment variable NOWHERE is not set/],

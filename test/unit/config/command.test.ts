@@ -81,9 +81,9 @@ test.each<[string, string, RegExp]>([
   ],
   ["{model} without a source", chat(RUN, ""), /chat\.source: is missing, and `run` has \{model\}/],
   [
-    "a setting of llama.cpp",
+    "a setting of the llama.cpp",
     chat(RUN, 'source = "a/b"\nn_gpu_layers = 3'),
-    /chat\.n_gpu_layers: is a setting of llama\.cpp's engines/,
+    /chat\.n_gpu_layers: is a setting of the llama\.cpp engines/,
   ],
   [
     "operations of another kind",

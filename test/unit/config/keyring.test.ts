@@ -31,7 +31,7 @@ it.each([
     "echo 'no D-Bus here' >&2; exit 1",
     "could not be read (no D-Bus here); start the daemon in",
   ],
-  ["two lines", "printf 'sk-a\\nsk-b\\n'", "holds something other than one key"],
+  ["two lines", "printf 'sk-a\\nsk-b\\n'", "does not contain a single key"],
   ["endless output", "yes sk-secret", "is too large to be a key"],
 ])("%s is a warning that says what to do and holds no key", async (_case, script, problem) => {
   await using at = await keyring("secret-tool", script, { "config.toml": ENTRY });

@@ -14,18 +14,18 @@ describe("a model file that was good and is broken now", () => {
     [
       "a key that does not exist",
       '[chat]\nsource = "smollm2"\nslotz = 3\n',
-      /^error models\/a\.toml:3: chat\.slotz: .*; a keeps its last good settings until this is corrected$/,
+      /^error models\/a\.toml:3: chat\.slotz: .*; a keeps its last valid settings until this is fixed$/,
     ],
-    ["no TOML", "[chat\n", /^error models\/a\.toml:1: not valid TOML: .*; a keeps its last good settings/],
+    ["no TOML", "[chat\n", /^error models\/a\.toml:1: not valid TOML: .*; a keeps its last valid settings/],
     [
       "a value that is refused late",
       `${good(2)}prompt_template = "chatlm"\n`,
-      /prompt_template: .*; a keeps its last good settings/,
+      /prompt_template: .*; a keeps its last valid settings/,
     ],
     [
       "an address that cannot be had",
       `${good(2)}[server]\nsocket_addr = "nowhere"\n`,
-      /server\.socket_addr: .*; a keeps its last good settings/,
+      /server\.socket_addr: .*; a keeps its last valid settings/,
     ],
     [
       "another model's name",
@@ -55,7 +55,7 @@ describe("a model file that was good and is broken now", () => {
     await write(at, "c", good(1));
     const after = await again(at, before);
     expect(named(after)).toEqual(["a 1", "a-embedding 4", "b 2", "c 1"]);
-    expect(noticeLines(after, at)[0]).toMatch(/; a, a-embedding keep their last good settings/);
+    expect(noticeLines(after, at)[0]).toMatch(/; a, a-embedding keep their last valid settings/);
   });
 
   it("keeps its name against a file that wants it, whether new or in force", async () => {
@@ -68,7 +68,7 @@ describe("a model file that was good and is broken now", () => {
     expect(named(after)).toEqual(["a 1", "x 1"]);
     const still = `the model "x" is still that of models/c.toml, until that file is corrected`;
     expect(noticeLines(after, at)).toEqual([
-      `error models/a.toml: ${still}; a keeps its last good settings until this is corrected`,
+      `error models/a.toml: ${still}; a keeps its last valid settings until this is fixed`,
       expect.stringMatching(
         /^error models\/b\.toml:4: .*two models have the name "x", the other at models\/a\.toml:4; rename one\. This one is left out$/,
       ),
@@ -105,7 +105,7 @@ it("a directory that cannot be read any more keeps its models", async () => {
   const after = await again(at, before);
   expect(named(after)).toEqual(["a 1"]);
   expect(noticeLines(after, at)[0]).toMatch(
-    /^error .*models: the directory .* \(ENOTDIR\), so none is read; a keeps its last good settings/,
+    /^error .*models: the directory .* \(ENOTDIR\), so none is read; a keeps its last valid settings/,
   );
 });
 
@@ -129,6 +129,6 @@ it("a main file that was there and is gone is a mistake: its keys guard the API"
   await rm(at.configFile);
   const error = await at.failure({ inForce: before });
   expect(error.code).toBe("config_invalid");
-  expect(error.message).toContain("is gone; put it back");
+  expect(error.message).toContain("was removed; restore it");
   expect((await at.load()).configFileFound).toBe(false);
 });

@@ -23,7 +23,7 @@ describe("LoRA adapters", () => {
 
   it("need a path that llama-server can read", async () => {
     expect((await read('[[chat.lora]]\npath = "/a,b.gguf"')).notices).toEqual([
-      expect.stringMatching(/chat\.lora: the path .* holds a comma/),
+      expect.stringMatching(/chat\.lora: the path .* contains a comma/),
     ]);
     expect((await read("[[chat.lora]]\nscale = 1")).notices).toEqual([expect.stringMatching(/`path` is missing/)]);
   });

@@ -37,7 +37,7 @@ test.each([
   [
     "an address of another database",
     '[[stages]]\nuse = "sql"\ndatabase = "postgres://u:p4ss@db/x"\nstatement = "x"',
-    "the path of an SQLite database, as other databases are not reached",
+    "the path of an SQLite database (other databases are not supported)",
   ],
   ["an unknown direction", '[[stages]]\nuse = "opencc"\nconfig = "s2ttw"', 'found "s2ttw" (did you mean "s2t'],
   [

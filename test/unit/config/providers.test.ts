@@ -58,7 +58,7 @@ it.each([
   ['[[providers]]\nname = "a b"\nbase_url = "http://a/v1"', /"a b" cannot be a provider's name/],
   ['[[providers]]\nname = "a"\nbase_url = "ftp://a/v1"', /providers\[0\]\.base_url: expected an address such as/],
   ['[[providers]]\nname = "a"\nbase_url = "http://me:pw@a/v1"', /holds a user or a password/],
-  ['[[providers]]\nname = "a"\nbase_url = "http://a/v1/chat/completions"', /is the address of one call/],
+  ['[[providers]]\nname = "a"\nbase_url = "http://a/v1/chat/completions"', /is the URL of a single call/],
   [
     `${OPENAI}${OPENAI}`,
     'config.toml:3: providers[1]: two providers have the name "openai", the other at config.toml:1; rename one',
@@ -102,7 +102,7 @@ it("a key is read from a file of one line, which is watched, and whose readers a
 });
 
 it.each([
-  ["two\nlines", "holds something other than one key"],
+  ["two\nlines", "does not contain a single key"],
   ["", "is empty, so the provider is called without a key"],
 ])("a key file with %j is told of and not used", async (content, problem) => {
   await using at = await site({ "config.toml": `${OPENAI}api_key_file = "k"\n`, k: content });
@@ -167,7 +167,7 @@ it.each([
   ['provider = "ollama"', "chat.provider_model: is missing: expected the provider's own name of the model"],
   [
     'provider = "ollama"\nprovider_model = "a"\nsource = "smollm2"',
-    "chat.source: `provider` says who serves the model",
+    "chat.source: conflicts with `provider`",
   ],
   ['provider_model = "a"\nsource = "smollm2"', "chat.provider_model: there is no `provider`"],
   [

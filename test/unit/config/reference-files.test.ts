@@ -89,8 +89,8 @@ it("what is not honoured as written is told with its line and what to write", as
     expect.stringMatching(
       /^error config\.toml:19: llama_servers\[0\]\.tts_model_path: \/srv\/models\/tts\.gguf is a GGUF file/,
     ),
-    expect.stringMatching(/^warning config\.toml:7: server\.grpc_addr: 0\.0\.0\.0:50051 would answer everybody/),
-    expect.stringMatching(/^warning config\.toml:8: server\.http_addr: 0\.0\.0\.0:8080 would answer everybody/),
+    expect.stringMatching(/^warning config\.toml:7: server\.grpc_addr: 0\.0\.0\.0:50051 would be open to everyone/),
+    expect.stringMatching(/^warning config\.toml:8: server\.http_addr: 0\.0\.0\.0:8080 would be open to everyone/),
     expect.stringMatching(
       /^warning config\.toml:11: scheduler\.config_dir: the directory \/etc\/assistant\/models does not exist/,
     ),

@@ -47,7 +47,7 @@ it.each([
   ],
   [
     '[[remote_servers]]\ngrpc_addr = "0.0.0.0:50051"',
-    /names every address of a machine; write the one at which others reach it$/,
+    /is a wildcard address; use the one at which other machines reach this one$/,
   ],
   [
     `[[remote_servers]]\n${B}weight = -1`,

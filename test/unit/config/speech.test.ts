@@ -50,7 +50,7 @@ it("a chat model and a voice of one file have names of their own", async () => {
 });
 
 it.each([
-  ["codec_model", 'codec_model = "wavtokenizer.gguf"', /tts\.codec_model: no engine here speaks with a codec model/],
+  ["codec_model", 'codec_model = "wavtokenizer.gguf"', /tts\.codec_model: no engine supports codec models/],
   ["source", 'model_path = "outetts.gguf"', /tts\.model_path: .*outetts\.gguf is a GGUF file/],
   ["devices", 'source = "espeak-ng"\ndevices = ["cuda:0"]', /tts\.devices: voices are computed on the CPU/],
   ["engine", 'source = "espeak-ng"\nengine = "llama-server"', /tts\.engine: llama-server does not run a speech model/],

@@ -61,7 +61,7 @@ test("an answer in JSON without a schema must be an object", () => {
 });
 
 test("a grammar beside another structure is refused", () => {
-  expect(() => requestOf({ grammar: "root ::= [a-z]", output_schema: {} })).toThrow("an answer can follow one only");
+  expect(() => requestOf({ grammar: "root ::= [a-z]", output_schema: {} })).toThrow("an answer can only follow one");
 });
 
 test("a grammar for a service elsewhere is refused", () => {

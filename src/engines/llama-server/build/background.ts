@@ -52,7 +52,7 @@ export async function backgroundNews(documents: Documents): Promise<string | nul
   await writeBackgroundBuild(documents, { ...build, told: true });
   return build.state === "succeeded"
     ? `The native engine ${build.version} has been built; models use it from their next start.`
-    : `The native engine could not be built in the background: ${firstSentence(build.problem)} \`assistant doctor\` says more.`;
+    : `The native engine could not be built in the background: ${firstSentence(build.problem)} \`assistant doctor\` shows details.`;
 }
 
 const firstSentence = (problem: string | null): string => {

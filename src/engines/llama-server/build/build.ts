@@ -95,7 +95,7 @@ export async function buildLlamaServer(options: BuildOptions): Promise<BuildResu
     if (!stock) await chooseBuild(enginesDir, plan.version);
     if (!options.keep) await rm(work, { recursive: true, force: true });
     const manifest = await readManifest(path);
-    if (manifest === null) throw new AssistantError("internal", `The manifest beside ${path} cannot be read.`);
+    if (manifest === null) throw new AssistantError("internal", `The manifest next to ${path} cannot be read.`);
     return { version: plan.version, path, manifest, built: true };
   } finally {
     await release().catch(() => {});
@@ -252,7 +252,7 @@ class Builder {
       throw new AssistantError(
         "engine_build_failed",
         `llama-server was built and failed its check: ${(error as Error).message}`,
-        { remedy: "What was used before is still used. `assistant engine build --from-source` compiles all of it." },
+        { remedy: "The previous build stays in use. `assistant engine build --from-source` compiles all of it." },
       );
     }
   }
@@ -285,7 +285,7 @@ class Builder {
         : "engine_build_failed";
     const remedy =
       code === "disk_full"
-        ? "Free 1 GB, then run it again: it goes on where it stopped."
+        ? "Free 1 GB, then run it again: it resumes where it stopped."
         : `The whole output is in ${logFile}.${this.#toolchain.cuda ? " `--no-gpu` builds for the CPU alone." : ""}`;
     return new AssistantError(code, `Building llama-server failed.\n${detail}`, { remedy, cause: error });
   }

@@ -104,7 +104,7 @@ export async function fetchPackage(
   );
   const archive = (await readdir(partial)).find((file) => file.endsWith(".tgz"));
   if (archive === undefined)
-    throw new AssistantError("engine_build_failed", `npm pack left no archive of ${specifier}.`);
+    throw new AssistantError("engine_build_failed", `npm pack created no archive of ${specifier}.`);
   await checkDigest(join(partial, archive), wanted, specifier);
   await run("tar", ["-xzf", join(partial, archive), "-C", partial], FETCH_TIMEOUT_MS);
   await rm(join(partial, archive));
@@ -120,7 +120,7 @@ async function checkDigest(file: string, wanted: string, specifier: string): Pro
   await rm(file);
   throw new AssistantError(
     "engine_build_failed",
-    `${specifier} should have the digest ${wanted}, and what npm got has ${found}.`,
+    `${specifier} should have the digest ${wanted}, but npm downloaded one with ${found}.`,
     { remedy: "The registry or a proxy changed the package. Use another registry, or build with `--no-gpu`." },
   );
 }

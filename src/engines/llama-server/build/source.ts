@@ -29,9 +29,9 @@ export async function findSource(run: RunTool, stock: boolean): Promise<Source> 
   if (!existsSync(bundle)) {
     throw new AssistantError(
       "engine_build_failed",
-      `The source bundle of llama.cpp should be at ${bundle}, and is not.`,
+      `The source bundle of llama.cpp is missing: expected it at ${bundle}.`,
       {
-        remedy: "Run ./install.sh again: it restores the package that carries it.",
+        remedy: "Run ./install.sh again: it restores the package that contains it.",
       },
     );
   }

@@ -29,7 +29,7 @@ export async function loadEmbedder(model: LlamaModel, config: WorkerConfig): Pro
   }
   if (own === "none" || own === "rank")
     throw new Error(
-      `the model's pooling is "${own}": it does not make one vector of a text in the embedded engine. Use llama-server.`,
+      `the model's pooling is "${own}": the embedded engine cannot compute one vector per text with it. Use llama-server.`,
     );
   const context = await model.createEmbeddingContext({
     // One more than fits: node-llama-cpp keeps a place for a token that an embedding never generates.

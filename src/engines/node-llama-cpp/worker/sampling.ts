@@ -96,7 +96,7 @@ export function samplingOf(body: Body, tools: ToolRequest | null, loaded: Loaded
   const bias = biasOf(body, model);
   const grammar = grammarOf(body, defaults, llama);
   if (tools !== null && grammar !== null)
-    throw invalid("Tools cannot be called in an answer that has to match a grammar or a JSON Schema");
+    throw invalid("Tools cannot be used together with a grammar or a JSON Schema");
   const calls = tools === null ? null : callGrammars(tools, llama, model);
   const xtc = {
     probability: numberOf(body, "xtc_probability", { min: 0, max: 1 }) ?? 0,

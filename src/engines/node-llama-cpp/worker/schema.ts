@@ -56,7 +56,7 @@ export function grammarSchema(schema: unknown): GbnfJsonSchema {
 function convert(schema: unknown, at: string): Loose {
   if (schema === true) return anything;
   if (!isObject(schema))
-    throw invalid(`The JSON Schema has ${JSON.stringify(schema)} at ${at}, where a schema must be.`);
+    throw invalid(`The JSON Schema has ${JSON.stringify(schema)} at ${at}, where a schema is required.`);
   for (const keyword of Object.keys(schema)) {
     if (!annotations.has(keyword) && !kept.has(keyword) && !handled.has(keyword) && !references.has(keyword)) {
       throw unsupported(`The JSON Schema keyword \`${keyword}\` (at ${at})`);

@@ -31,7 +31,7 @@ export async function openEspeak(program: string): Promise<Synthesizer> {
       cancelSignal: signal,
     });
     const sound = readWav(Buffer.from(stdout));
-    if (sound === null) throw new Error(`${program} gave no sound`);
+    if (sound === null) throw new Error(`${program} produced no audio`);
     return sound;
   };
 

@@ -31,7 +31,7 @@ const BYTES_PER_SAMPLE = 2;
 export function orderOf(body: Body, { config, synthesizer, formats }: Speaker): Order {
   const input = textOf(body, "input") ?? "";
   const sentences = sentencesOf(input);
-  if (sentences.length === 0) throw invalid("Field 'input': must be a text with something to speak");
+  if (sentences.length === 0) throw invalid("Field 'input': must be a string with something to speak");
   const { maxInputCharacters: most } = config;
   if (input.length > most)
     throw invalid(
@@ -39,7 +39,7 @@ export function orderOf(body: Body, { config, synthesizer, formats }: Speaker): 
     );
   if ((textOf(body, "instructions") ?? "") !== "")
     throw invalid(
-      "Field 'instructions': this engine cannot be told how to speak. Choose a voice and a speed, and leave it out",
+      "Field 'instructions': not supported by this engine. Omit it, and choose a voice and a speed",
     );
   const speed = config.speed * (numberOf(body, "speed") ?? 1);
   const { min, max } = synthesizer.speeds;

@@ -43,7 +43,7 @@ test("a Piper voice is loaded with espeak-ng's data, espeak-ng is run by path", 
 });
 
 test.each([
-  ["espeak-ng", { ...all, espeak: null }, { backend: "espeak-ng" }, /no espeak-ng/],
+  ["espeak-ng", { ...all, espeak: null }, { backend: "espeak-ng" }, /espeak-ng is not installed/],
   ["sherpa-onnx", { ...all, sherpa: null }, {}, /sherpa-onnx/],
   ["espeak-ng's data", { ...all, phonemeData: null }, {}, /espeak-ng's data/],
 ] as const)("without %s the error says what to install", (_, found, changes, message) => {

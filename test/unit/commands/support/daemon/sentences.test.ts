@@ -45,6 +45,6 @@ describe("reload says", () => {
     expect(
       reloadMessage({ added: ["a"], changed: ["b", "c"], removed: [], restartSettings: ["server.http_addr"] }),
     ).toEqual(["Added: a", "Changed: b, c", "server.http_addr changed: `assistant restart` brings it into force"]);
-    expect(reloadMessage({ unchanged: ["a"] })).toEqual(["Read again; no model changed."]);
+    expect(reloadMessage({ unchanged: ["a"] })).toEqual(["Reloaded; no model changed."]);
   });
 });

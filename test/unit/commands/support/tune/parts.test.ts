@@ -199,7 +199,7 @@ describe("the report", () => {
   it("says what it changes and why, and when the time was short", () => {
     const text = conclusion(report({ complete: false })).join("\n");
     expect(text).toContain("threads 2 → 1, batch_size 512 → 32, ubatch_size 512 → 32");
-    expect(text).toContain("Its batch of 512 tokens takes 3200 ms");
+    expect(text).toContain("A batch of 512 tokens takes 3200 ms");
     expect(text).toContain("--budget");
     expect(conclusion(report({ changes: [], best: own })).join("\n")).toContain("stays as it is");
   });
