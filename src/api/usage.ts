@@ -11,7 +11,7 @@ export const UsageRow = Type.Object({
   cachedTokens: Type.Number({ description: "prompt tokens that were read from the cache" }),
   completionTokens: Type.Number(),
   characters: Type.Optional(Type.Number({ description: "spoken characters" })),
-  audioSeconds: Type.Optional(Type.Number({ description: "seconds of generated or transcribed sound" })),
+  audioSeconds: Type.Optional(Type.Number({ description: "seconds of generated or transcribed audio" })),
 });
 export type UsageRow = Static<typeof UsageRow>;
 

@@ -173,7 +173,7 @@ export function expectation(node: SchemaNode): string {
 function stringOf({ minLength = 0, maxLength }: SchemaNode): string {
   if (maxLength !== undefined)
     return `a string of ${minLength > 0 ? `${minLength} to` : "at most"} ${maxLength} characters`;
-  return minLength > 0 ? "a string that is not empty" : "a string";
+  return minLength > 0 ? "a non-empty string" : "a string";
 }
 
 function arrayOf({ items, maxItems }: SchemaNode): string {

@@ -12,7 +12,7 @@ export type WorkerProtocol = (typeof workerProtocols)[number];
 export interface WorkerRegistration {
   /** The model that it serves: clients of every door ask for it by this name. */
   readonly name: string;
-  /** Where it is asked, such as http://127.0.0.1:9001/v1/completion. */
+  /** URL for requests, such as http://127.0.0.1:9001/v1/completion. */
   readonly endpoint: string;
   readonly protocol: WorkerProtocol;
   /** Requests it works on at once, over all of its names. */

@@ -17,8 +17,8 @@ export function adapterPart({ body: { json } }: Pick<InferenceCall, "body">, mod
     throw new AssistantError(
       "invalid_request",
       lora.length === 0
-        ? `The field "lora" asks for adapter ${unknown.id}, and "${model.name}" has none.`
-        : `The field "lora" asks for adapter ${unknown.id}; "${model.name}" has 0 to ${lora.length - 1}.`,
+        ? `The field "lora" requests adapter ${unknown.id}, and "${model.name}" has none.`
+        : `The field "lora" requests adapter ${unknown.id}; "${model.name}" has 0 to ${lora.length - 1}.`,
       { param: "lora", remedy: "Adapters are listed under `[[chat.lora]]` of the model's file, and counted from 0." },
     );
   // An adapter that is not named is not applied.

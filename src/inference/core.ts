@@ -137,7 +137,7 @@ class Run {
         const reason = reasonOf(error);
         const { code } = reason;
         this.#endSpans(reason);
-        log.warn({ id: call.id, model: model.name, code, fallback: next.name }, "a fallback is asked instead");
+        log.warn({ id: call.id, model: model.name, code, fallback: next.name }, "using a fallback");
       }
     }
   }
@@ -238,7 +238,7 @@ class Run {
     try {
       this.#sink.waiting?.(wait, headers);
     } catch (err) {
-      this.#ports.log.error({ id: this.#origin.id, err }, "a waiting caller could not be sent a sign");
+      this.#ports.log.error({ id: this.#origin.id, err }, "a waiting caller could not be notified");
     }
   }
 
@@ -334,7 +334,7 @@ function requireFewMessages({ prompt: { messages } }: InferenceCall, most: numbe
   if (!Array.isArray(messages) || messages.length <= most) return;
   throw new AssistantError("invalid_request", `A chat has at most ${most} messages; found ${messages.length}.`, {
     param: "messages",
-    remedy: "Leave out the oldest, or raise `[server] max_messages`.",
+    remedy: "Omit the oldest, or raise `[server] max_messages`.",
   });
 }
 

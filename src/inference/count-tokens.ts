@@ -50,5 +50,5 @@ function countsOf({ tokens }: { readonly tokens?: unknown }, texts: number): rea
       else counts[counts.length - 1] = (counts.at(-1) ?? 0) + 1;
     }
   if (counts.length === texts) return counts;
-  throw new AssistantError("engine_error", "The engine's answer does not hold the tokens of each text.");
+  throw new AssistantError("engine_error", "The engine's answer does not contain the tokens of each text.");
 }

@@ -49,7 +49,7 @@ export class EventSink implements AnswerSink {
     return !this.#isFull;
   }
   framed(): boolean {
-    throw new TypeError("a sink that takes no frames was given one");
+    throw new TypeError("this sink does not accept frames");
   }
   onDrain(callback: () => void): void {
     this.#reader.onDrain(callback);

@@ -22,7 +22,7 @@ export abstract class GatheredSink implements AnswerSink {
     return true;
   }
   framed(): boolean {
-    throw new TypeError("a sink that takes no frames was given one");
+    throw new TypeError("this sink does not accept frames");
   }
   endFramed(): void {
     this.framed();

@@ -87,7 +87,7 @@ export class RecordingSink implements AnswerSink {
     return this.#sink.chunk(payload);
   }
   framed(): boolean {
-    throw new TypeError("a sink that takes no frames was given one");
+    throw new TypeError("this sink does not accept frames");
   }
   onDrain(callback: () => void): void {
     this.#sink.onDrain(callback);

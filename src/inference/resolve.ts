@@ -133,7 +133,7 @@ export function requireSlot({ name, nodes, load: { slots } }: ModelSpec, { body 
   throw new AssistantError(
     "invalid_request",
     `"id_slot" must be a slot of "${name}", from 0 to ${slots - 1}, or -1 for any; found ${slot}.`,
-    { param: "id_slot", remedy: "Leave it out: the scheduler chooses the slot that has most of the prompt." },
+    { param: "id_slot", remedy: "Omit it: the slot with most of the prompt in its cache is chosen automatically." },
   );
 }
 
@@ -189,7 +189,7 @@ function capableModels(directory: ModelDirectory, { selector, operation, caller 
     `${who} ${queryText(query)}.${nearest.length === 0 ? "" : ` Nearest: ${nearest.join(", ")}.`}`,
     {
       param: "capability",
-      remedy: "`GET /registry` lists what is offered.",
+      remedy: "`GET /registry` lists the capabilities of workers.",
     },
   );
 }

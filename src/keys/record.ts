@@ -53,7 +53,7 @@ export function checkOrder({ name, expiresAt, ...rest }: KeyOrder, now: number):
     });
   for (const [param, value] of Object.entries(rest))
     if (Array.isArray(value) && value.length === 0)
-      throw new AssistantError("invalid_request", `${param} must have at least one entry, or be left out.`, { param });
+      throw new AssistantError("invalid_request", `${param} must have at least one entry, or be omitted.`, { param });
 }
 
 /** What the doors compare requests with: more than one while a rotated secret still works. */

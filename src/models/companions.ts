@@ -8,7 +8,7 @@ export async function checkAdapters({ llama }: Pick<LoadSettings, "llama">): Pro
   for (const { path } of llama.lora) {
     const found = await stat(path).catch(() => null);
     if (found?.isFile() !== true)
-      throw new AssistantError("model_not_pulled", `The adapter ${path} is not there, and \`lora\` names it.`, {
+      throw new AssistantError("model_not_pulled", `The adapter ${path}, named by \`lora\`, does not exist.`, {
         param: "lora",
         remedy: "Correct its path in the model's file, or remove it there.",
       });
@@ -16,7 +16,7 @@ export async function checkAdapters({ llama }: Pick<LoadSettings, "llama">): Pro
     if (capabilities["type"] !== "adapter")
       throw new AssistantError("model_invalid", `${path} is not a LoRA adapter.`, {
         param: "lora",
-        remedy: "Write the path of an adapter in GGUF format, as convert_lora_to_gguf.py makes it.",
+        remedy: "Use the path of an adapter in GGUF format, as created by convert_lora_to_gguf.py.",
       });
   }
 }

@@ -55,7 +55,7 @@ export async function configurePulled(
     const { file, written } = await ensureModelConfig(config.paths, order);
     return written
       ? { model: pulled.name, kind, file, written, problem: null }
-      : notConfigured(file, `${file} is there already and names other weights`);
+      : notConfigured(file, `${file} already exists and names other weights`);
   } catch (error) {
     if (!isAssistantError(error)) throw error;
     return notConfigured(null, error.message);

@@ -48,7 +48,7 @@ export async function copyModel(store: ModelStore, from: string, to: string): Pr
   if (model.manifest !== null) await writeManifest(store, { ...model.manifest, name: to });
   await rename(draft, single ? weightsFile(weightsDir, to, isVoiceFile(model.file)) : modelFolder(weightsDir, to));
   const made = await getModel(store, to);
-  if (made === null) throw new AssistantError("not_writable", `${to} was removed while it was made.`);
+  if (made === null) throw new AssistantError("not_writable", `${to} was removed while it was being created.`);
   return made;
 }
 

@@ -16,7 +16,7 @@ export async function readModelFacts(file: string, read: ReadHeader = readGguf):
   const { architecture, ranks: _, part: __, ...header } = await withOtherParts(file, await read(file), read);
   if (architecture === null)
     throw new AssistantError("model_invalid", `${file} begins as a GGUF file but names no architecture.`, {
-      remedy: "The file is damaged or cut off: remove it and pull it again.",
+      remedy: "The file is damaged or truncated: remove it and pull it again.",
     });
   const { type } = header.capabilities;
   return { ...header, architecture, kind: typeof type === "string" && isModelKind(type) ? type : "chat" };

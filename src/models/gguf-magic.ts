@@ -44,7 +44,7 @@ function looksLike(head: Buffer): string {
   if (/^\s*<(!doctype|html|\?xml)/i.test(text)) return "a web page";
   if (isLfsPointer(head)) return "a Git LFS pointer (the repository was cloned without its large files)";
   if (text.startsWith("PK\u0003\u0004")) return "a zip archive";
-  if (/^(lmgg|fmgg|tjgg|algg)/.test(text)) return "a file of the format that came before GGUF";
+  if (/^(lmgg|fmgg|tjgg|algg)/.test(text)) return "a file in the format that preceded GGUF";
   // A pickle's first operation names its protocol.
   if (head[0] === 0x80 && head[1] !== undefined && head[1] <= 5) return "what seems to be a PyTorch checkpoint";
   // The header of a safetensors file: an eight-byte length, then JSON.

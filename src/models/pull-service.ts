@@ -84,7 +84,7 @@ export class PullService {
     const joined = unfinished.find((entry) => entry.key === key);
     if (joined !== undefined) return joined.status;
     if (unfinished.length >= MAX_UNFINISHED)
-      throw new AssistantError("queue_full", `${MAX_UNFINISHED} pulls are unfinished; more are not taken.`, {
+      throw new AssistantError("queue_full", `${MAX_UNFINISHED} pulls are unfinished; no more are accepted.`, {
         remedy: "Wait for some to end, or cancel them.",
       });
     const entry = newEntry(request.reference, key);

@@ -44,7 +44,7 @@ export async function checkWeights(
   if (kind !== undefined && speaks !== (kind === "speech"))
     throw new AssistantError(
       "model_invalid",
-      speaks ? `${file} is a voice, and answers nothing.` : `${file} is no voice, and cannot speak.`,
+      speaks ? `${file} is a voice, and cannot generate text.` : `${file} is not a voice.`,
       { remedy: `Configure it under ${speaks ? "[tts]" : "[chat] or [embedding]"}, or name another file.` },
     );
   if (speaks) {
@@ -65,7 +65,7 @@ export async function checkWeights(
 export async function checkProjector(path: string, read: ReadHeader = readGguf): Promise<GgufHeader | null> {
   if (path === "") return null;
   if ((await stat(path).catch(() => null)) === null)
-    throw new AssistantError("model_not_pulled", `The projector ${path} is not there.`, {
+    throw new AssistantError("model_not_pulled", `The projector ${path} does not exist.`, {
       param: "llava_mmproj",
       remedy: "Correct `llava_mmproj` in the model's file, or pull the model again.",
     });
@@ -100,10 +100,10 @@ async function existing(path: string): Promise<string> {
   if (found?.isFile()) return path;
   throw new AssistantError(
     "model_not_pulled",
-    `The weights ${path} are not there${found === null ? "" : " (it is not a file)"}.`,
+    `The weights ${path} do not exist${found === null ? "" : " (it is not a file)"}.`,
     {
       param: "source",
-      remedy: "Correct the path in the model's file, or write a name that `assistant pull` knows as its `source`.",
+      remedy: "Correct the path in the model's file, or set `source` to a name that `assistant pull` knows.",
     },
   );
 }

@@ -129,7 +129,7 @@ async function storedWeights(model: ModelSpec, store: ModelStore): Promise<Store
     // A file elsewhere may have the name of one in the store.
     if (stored !== null && stored.file === file) return stored;
   }
-  const found = file === null ? "are not on that machine" : "are a file outside its store, which is not handed out";
+  const found = file === null ? "are not on that machine" : "are a file outside its store, which is not shared";
   throw new AssistantError("model_not_pulled", `The weights of ${JSON.stringify(model.name)} ${found}.`, {
     param: "model",
     remedy: file === null ? "Pull the model there first." : "Pull that file into the store there first.",

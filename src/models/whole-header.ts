@@ -11,7 +11,7 @@ export async function readWholeHeader(file: string): Promise<GgufFileInfo> {
   const { readGgufFileInfo } = await import("node-llama-cpp");
   const damaged = (reason: string, cause?: unknown): AssistantError =>
     new AssistantError("model_invalid", `${file} begins as a GGUF file but cannot be read: ${reason}`, {
-      remedy: "The file is damaged or cut off: remove it and pull it again.",
+      remedy: "The file is damaged or truncated: remove it and pull it again.",
       cause,
     });
   let info: GgufFileInfo;

@@ -96,7 +96,7 @@ function chatEntry({ body: { json } }: InferenceCall, stages: readonly NamedStag
   const messages = json["messages"] as readonly { readonly role?: unknown; readonly content?: unknown }[];
   const asked = messages.findLast(({ role }) => role === "user");
   if (asked === undefined)
-    throw new AssistantError("invalid_request", "A pipeline needs a message of the user to work on; found none.", {
+    throw new AssistantError("invalid_request", "A pipeline requires a user message; found none.", {
       param: "messages",
     });
   const text = textOf(asked.content);
@@ -131,12 +131,12 @@ const parametersIn = (json: JsonObject, sections: ReadonlySet<string>): JsonObje
 function speechEntry({ body: { json } }: InferenceCall, stages: readonly NamedStage[]): Entry {
   const { input: text } = json;
   if (typeof text !== "string" || text === "")
-    throw new AssistantError("invalid_request", 'The field "input" must be a string that is not empty.', {
+    throw new AssistantError("invalid_request", 'The field "input" must be a non-empty string.', {
       param: "input",
     });
   const first = stages[0] as NamedStage;
   if (first.accepts !== "text")
-    throw new AssistantError("wrong_model_kind", `The pipeline takes ${first.accepts}, and not text to be spoken.`, {
+    throw new AssistantError("wrong_model_kind", `The pipeline accepts ${first.accepts}, not text.`, {
       param: "model",
     });
   const { voice } = json;
@@ -164,7 +164,7 @@ function partOf(content: unknown, type: string): unknown {
 function soundOf(data: unknown, param: string): Buffer {
   const base64 = typeof data === "string" ? data.replace(/^data:[^,]*,/, "") : "";
   if (base64 === "" || !/^[A-Za-z0-9+/_=-]+$/.test(base64))
-    throw new AssistantError("invalid_request", "The pipeline's first stage takes sound: expected it in base64.", {
+    throw new AssistantError("invalid_request", "The pipeline's first stage accepts audio: expected it in base64.", {
       param,
       remedy: "Send a WAV file as `Input`, or in a part `input_audio` of a chat.",
     });
@@ -175,6 +175,6 @@ function jsonOf(text: string, param: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw new AssistantError("invalid_request", "The pipeline's first stage takes JSON: the text is not.", { param });
+    throw new AssistantError("invalid_request", "The pipeline's first stage accepts JSON, and the text is not JSON.", { param });
   }
 }

@@ -51,7 +51,7 @@ export async function askStages(
 
 export const invalidPipeline = ({ name, file }: PipelineSpec, { text }: PipelineReport): AssistantError =>
   new AssistantError("pipeline_invalid", `The pipeline "${name}" cannot be used.\n${text}`, {
-    remedy: `Correct ${file}; \`assistant pipeline check ${name}\` says when it is right.`,
+    remedy: `Correct ${file}; \`assistant pipeline check ${name}\` checks it again.`,
   });
 
 export const pipelineView = ({ spec, stages, report }: BuiltPipeline): PipelineView => ({

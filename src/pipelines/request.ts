@@ -20,14 +20,14 @@ export const pipelineRequestSchema: JsonSchema = {
       user: Type.String({ title: "User", description: "Who asks." }),
       Input: Type.Unsafe<unknown>({
         title: "Input",
-        description: "Any value: what a first stage gets that takes something else than text; sound in base64.",
+        description: "Any value: the input of a first stage that does not accept text; audio in base64.",
       }),
-      text: Type.String({ title: "Text", description: "What a first stage gets that takes text." }),
+      text: Type.String({ title: "Text", description: "The input of a first stage that accepts text." }),
       Entry: Type.Integer({ title: "Entry", minimum: 0, description: "Index of the stage to enter at; 0: the first." }),
       conversation_id: Type.Optional(Type.String({ title: "Conversation Id", default: "" })),
       message_id: Type.Optional(Type.String({ title: "Message Id", default: "" })),
       streamly: Type.Optional(
-        Type.Boolean({ title: "Streamly", default: true, description: "Answer in events; false: in one piece." }),
+        Type.Boolean({ title: "Streamly", default: true, description: "Stream the answer as events; false: return it in one piece." }),
       ),
     },
     {

@@ -117,7 +117,7 @@ async function refusalOf(request: ServiceRequest, response: Response): Promise<A
   if (status >= 300 && status < 400 && location !== null)
     return failed(
       request,
-      `answered with a redirect to ${JSON.stringify(location.slice(0, 200))}, which is not followed: write that address into the pipeline's file if it is right`,
+      `answered with a redirect to ${JSON.stringify(location.slice(0, 200))}, which is not followed: use that address in the pipeline's file if it is correct`,
     );
   const text = (await beginningOf(response)).slice(0, MAX_ERROR_CHARACTERS * 10);
   let said: unknown = text;

@@ -126,7 +126,7 @@ export class PipelineUpstream implements Upstream {
       default:
         throw new AssistantError(
           "wrong_model_kind",
-          `The pipeline "${this.#options.name}" is not asked in the format ${call.wire}.`,
+          `The pipeline "${this.#options.name}" does not support the format ${call.wire}.`,
           { param: "model", remedy: "Ask for a chat, for speech, or by /pipelines/NAME/input." },
         );
     }

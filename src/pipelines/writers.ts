@@ -211,10 +211,10 @@ function soundAs({ format }: ChatAudio, file: Uint8Array): Buffer {
   if (samples === null)
     throw new AssistantError(
       "stage_failed",
-      "A stage made sound that is not a WAV file of 16-bit samples in one channel.",
+      "A stage produced audio that is not a WAV file of 16-bit samples in one channel.",
       {
         remedy:
-          "Have the stage make WAV, or ask for the pipeline by /pipelines/NAME/input, which passes sound as it is.",
+          "Have the stage produce WAV, or use /pipelines/NAME/input, which passes audio through unchanged.",
       },
     );
   return format === "wav" ? wavOf(samples) : samples;
@@ -223,6 +223,6 @@ function soundAs({ format }: ChatAudio, file: Uint8Array): Buffer {
 function bytesOf(chunk: unknown): Uint8Array {
   if (chunk instanceof Uint8Array) return chunk;
   throw new AssistantError("stage_failed", 'A stage wrote something of the type "audio" that is not bytes.', {
-    remedy: "Write a Uint8Array with the bytes of a sound file.",
+    remedy: "Use a Uint8Array with the bytes of an audio file.",
   });
 }

@@ -87,7 +87,7 @@ function failureOf(
     : new AssistantError("model_failed", `${model} could not be loaded: ${reason}`, {
         remedy:
           failed === undefined
-            ? "`assistant ps` shows what takes the place."
+            ? "`assistant ps` shows which models use the memory."
             : `\`assistant logs ${failed.id}\` shows details.`,
       });
 }

@@ -184,7 +184,7 @@ async function textOfDerived(
 ): Promise<string> {
   const alone = models.every((model) => model === from || model.name === from.name || model.file !== from.file);
   if (from.file === "" || from.file === paths.configFile || !alone)
-    throw new AssistantError("invalid_request", `${from.name} has no model file from which another could be made.`, {
+    throw new AssistantError("invalid_request", `${from.name} has no model file to derive another model from.`, {
       param: "from",
       remedy: "Write a model file: `assistant init --model-config`.",
     });

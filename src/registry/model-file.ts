@@ -66,7 +66,7 @@ export async function deleteModelFile(
   if (file === paths.configFile || others.length > 0)
     throw new AssistantError(
       "invalid_request",
-      `${name} is configured in ${file}${others.length > 0 ? ` together with ${others.map((other) => other.name).join(", ")}` : ""}, which is left as it is.`,
+      `${name} is configured in ${file}${others.length > 0 ? ` together with ${others.map((other) => other.name).join(", ")}` : ""}, which was not changed.`,
       { param: "name", remedy: `Remove ${name} from that file.` },
     );
   await rm(file, { force: true });

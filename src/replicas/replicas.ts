@@ -75,7 +75,7 @@ export class Replicas implements RemoteSource {
   register(registration: Registration): Held {
     const { replicaId, endpoint, capabilities } = registration;
     if (capabilities.length === 0 || capabilities.length > MAX_CAPABILITIES)
-      throw new AssistantError("invalid_request", `"capabilities" must hold 1 to ${MAX_CAPABILITIES} of them.`, {
+      throw new AssistantError("invalid_request", `"capabilities" must contain 1 to ${MAX_CAPABILITIES} of them.`, {
         param: "capabilities",
       });
     if (this.#replicas.size >= MAX_REPLICAS && !this.#replicas.has(replicaId))

@@ -112,7 +112,7 @@ function closing(turn: Turn): void {
   const refused = refusal(
     "shutting_down",
     "The daemon is stopping; the request had not begun",
-    "Try again when it has started again.",
+    "Try again when it has restarted.",
     1,
   );
   for (const model of state.models.values()) rejectAll(turn, model, refused);

@@ -80,7 +80,7 @@ function gone(turn: Turn, instance: InstanceRecord, message: string): void {
 
 function failed(turn: Turn, instance: InstanceRecord, from: InstanceState, snapshot: InstanceSnapshot): void {
   const { model, life, device } = instance;
-  const message = snapshot.lastDeath?.message ?? `Instance ${instance.id} failed and no reason is known`;
+  const message = snapshot.lastDeath?.message ?? `Instance ${instance.id} failed for an unknown reason`;
   if (life.phase === "leaving") {
     // It has ended another way than ordered; the fleet is to forget the failure, and the pause that comes with it.
     turn.effects.push({ type: "stop", instanceId: instance.id, cause: life.cause });

@@ -178,7 +178,7 @@ export function unreachable({ state, now }: Turn, model: ModelRecord): Assistant
       return refusal("worker_unavailable", message, "`assistant worker list` shows the workers.", RETRY_S);
     }
     case "pipeline": {
-      const message = `The pipeline "${name}" asks itself, by one of its stages or those of the pipelines that these ask`;
+      const message = `The pipeline "${name}" calls itself, directly or through other pipelines`;
       return refusal("stage_failed", message, "Name another model in the stage.");
     }
     case "provider": {
@@ -189,7 +189,7 @@ export function unreachable({ state, now }: Turn, model: ModelRecord): Assistant
       const isUp = nodes.some(({ up }) => up);
       const why = isUp ? "and the request has been forwarded already" : "which cannot be reached now";
       const message = `Model "${name}" is on the remote server ${quoted} alone, ${why}`;
-      return refusal("node_unavailable", message, "`assistant node list` says how the servers are.", RETRY_S);
+      return refusal("node_unavailable", message, "`assistant node list` shows their status.", RETRY_S);
     }
   }
 }

@@ -73,7 +73,7 @@ export function hopeless(turn: Turn, model: ModelRecord): AssistantError | null 
     const list = (ids: Iterable<string>, none: string): string => [...ids].map((id) => `"${id}"`).join(", ") || none;
     const wanted = list(model.spec.devices, "(none)");
     return noCapacity(
-      `is bound to the devices ${wanted}; this machine has ${list(state.devices.keys(), "none")}`,
+      `is limited to the devices ${wanted}; this machine has ${list(state.devices.keys(), "none")}`,
       `Change \`devices\` in ${model.spec.file}.`,
     );
   }
@@ -106,7 +106,7 @@ export function hopeless(turn: Turn, model: ModelRecord): AssistantError | null 
   const left = gigabytes(isPinned ? Math.max(0, roomOn(largest)) : roomOn(largest));
   return noCapacity(
     `${needs}, and ${isPinned ? "pinned models" : "other programs"} leave ${left} of the ${all} on ${largest.id}`,
-    `${isPinned ? "Unpin a model." : "End what else uses the device."} ${smaller}`,
+    `${isPinned ? "Unpin a model." : "Stop other programs that use the device."} ${smaller}`,
   );
 }
 

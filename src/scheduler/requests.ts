@@ -52,7 +52,7 @@ function refusalOf(turn: Turn, model: ModelRecord | undefined, facts: RequestFac
     return refusal(
       "shutting_down",
       "The daemon is stopping and takes no new requests",
-      "Try again when it has started again.",
+      "Try again when it has restarted.",
       1,
     );
   if (model === undefined || model.removed)

@@ -89,8 +89,8 @@ function ensureInstances(turn: Turn, model: ModelRecord): void {
 const drained = (model: ModelRecord): AssistantError =>
   refusal(
     "node_unavailable",
-    `This machine is drained, and no other one takes a request for model "${model.name}" now`,
-    "Ask another machine, or use this one again: `assistant node uncordon`.",
+    `This machine is drained, and no other one accepts requests for model "${model.name}" now`,
+    "Use another machine, or return this one to service: `assistant node uncordon`.",
     DRAINED_RETRY_S,
   );
 

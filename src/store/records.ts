@@ -57,10 +57,10 @@ const mib = (bytes: number): string => (bytes / 2 ** 20).toFixed(bytes < 10 * 2 
 export const quotaExceeded = ({ tenant, held, limit }: Exceeded): AssistantError =>
   new AssistantError(
     "storage_quota_exceeded",
-    `The API key "${tenant}" has ${mib(held.bytes)} MiB stored in ${held.records} records, and may have ${mib(limit.bytes)} MiB (max_stored_mib) in ${limit.records} records (max_stored_records); this is more than what is left.`,
+    `The API key "${tenant}" has ${mib(held.bytes)} MiB stored in ${held.records} records, and may have ${mib(limit.bytes)} MiB (max_stored_mib) in ${limit.records} records (max_stored_records); this would exceed the limit.`,
     {
       remedy:
-        "Delete files, objects, responses, conversations, batches or tasks that are not needed any more, or have the key's limits raised.",
+        "Delete files, objects, responses, conversations, batches or tasks that are no longer needed, or have the key's limits raised.",
     },
   );
 

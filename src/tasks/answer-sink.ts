@@ -66,7 +66,7 @@ export class TextSink implements AnswerSink {
     return true;
   }
   framed(): boolean {
-    throw new TypeError("a sink that takes no frames was given one");
+    throw new TypeError("this sink does not accept frames");
   }
   onDrain(callback: () => void): void {
     setImmediate(callback);

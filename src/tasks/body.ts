@@ -11,11 +11,11 @@ const MAX_FALLBACKS = 16;
 const sampling = {
   temperature: decimal("Randomness.", { minimum: 0, maximum: 2 }),
   max_tokens: integer("Most tokens of the answer.", { minimum: 1, maximum: MAX_TOKENS }),
-  top_p: decimal("Share of the likeliest tokens.", { minimum: 0, maximum: 1 }),
-  top_k: integer("Number of the likeliest tokens; 0: all.", { minimum: 0 }),
+  top_p: decimal("Cumulative probability of the tokens considered.", { minimum: 0, maximum: 1 }),
+  top_k: integer("Number of the most likely tokens considered; 0: all.", { minimum: 0 }),
   frequency_penalty: decimal("Penalty by how often a token has come.", { minimum: -2, maximum: 2 }),
   presence_penalty: decimal("Penalty for a token that has come.", { minimum: -2, maximum: 2 }),
-  stop_sequences: list(Type.String({ minLength: 1 }), "Texts at which the answer ends."),
+  stop_sequences: list(Type.String({ minLength: 1 }), "Strings that end the answer."),
   seed: integer("Seed of the randomness.", { minimum: 0 }),
 };
 
@@ -42,16 +42,16 @@ export const TaskBody = Type.Object({
   ...sampling,
   response_format: anyObject("As in OpenAI's API: `json_object` or `json_schema`."),
   output_schema: anyObject("JSON Schema of the answer; wins over `response_format`."),
-  grammar: text("GBNF text that the answer must match.", { minLength: 1 }),
-  repair: flag("Ask the model once more where its answer does not match the schema."),
+  grammar: text("GBNF grammar for the answer.", { minLength: 1 }),
+  repair: flag("Ask the model again if its answer does not match the schema."),
   stream: flag("No effect: the output of every task can be streamed."),
   webhook_url: text("Gets the result.", { minLength: 1, maxLength: MAX_URL_CHARACTERS }),
-  idempotency_key: text("Orders with the same key are one task.", {
+  idempotency_key: text("Requests with the same key create a single task.", {
     pattern: "^[^\\u0000]{1,255}$",
     patternText: "a text of 1 to 255 characters",
   }),
   priority: decimal("Higher first.", { minimum: 0, maximum: MAX_PRIORITY }),
-  run_at: text("When it may start, as in RFC 3339.", {
+  run_at: text("Earliest start, in RFC 3339 format.", {
     pattern: "^\\d{4}-\\d\\d-\\d\\d[Tt ]\\d\\d:\\d\\d(:\\d\\d(\\.\\d+)?)?([Zz]|[+-]\\d\\d:\\d\\d)$",
     patternText: "a time with its zone, such as 2026-01-31T18:00:00Z",
   }),

@@ -83,7 +83,7 @@ export function orderedOf(body: TaskBody, model: Pick<ModelSpec, "sampling" | "s
 function messagesOf({ messages, prompt, input_text: input }: TaskBody): readonly object[] {
   if (messages !== undefined && messages.length > 0) return messages;
   if (prompt === undefined)
-    throw new AssistantError("invalid_request", "Neither prompt nor messages are given; one of them is needed.", {
+    throw new AssistantError("invalid_request", "Expected a prompt or messages; found neither.", {
       param: "prompt",
     });
   return [{ role: "user", content: input === undefined ? prompt : `${prompt}\n\n${input}` }];

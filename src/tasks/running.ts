@@ -202,7 +202,7 @@ export class RunningTasks {
         if (next === null || thrown instanceof CallerGone) throw thrown;
         const error = presentable(thrown);
         if (!mayFallBack(error)) throw thrown;
-        note(`${name} cannot answer, ${next} is asked: ${error.code}: ${error.message}`);
+        note(`${name} cannot answer; trying ${next}: ${error.code}: ${error.message}`);
         name = next;
       }
     }
@@ -241,12 +241,12 @@ export class RunningTasks {
     };
     let { answer, problem } = await once(request);
     if (problem !== null && repair) {
-      note(`the model is asked to repair its answer: ${problem}`);
+      note(`asking the model to repair its answer: ${problem}`);
       ({ answer, problem } = await once(repairing(request, answer.text, problem)));
     }
     if (problem === null) return answer;
     const cut = answer.finishReason === "length" ? " It was cut off at `max_tokens`." : "";
-    throw new AssistantError("output_invalid", `The answer is not what the JSON Schema asks for: ${problem}.${cut}`);
+    throw new AssistantError("output_invalid", `The answer does not match the JSON Schema: ${problem}.${cut}`);
   }
 
   /** Tries until the store takes it: an answer that cost minutes is not given up for a full disk. */
@@ -273,7 +273,7 @@ export class RunningTasks {
 
 /** The task of a daemon that ended, as it waits again. */
 export const leftBehind = (task: TaskRecord, now: number): TaskRecord =>
-  moved(task, "pending", { lane: laneOf(task) }, info(now, "the daemon ended meanwhile; queued again"));
+  moved(task, "pending", { lane: laneOf(task) }, info(now, "the daemon stopped in the meantime; queued again"));
 
 /** The request with the answer that was wrong, and what is wrong with it. */
 const repairing = (request: JsonObject, text: string, problem: string): JsonObject => ({

@@ -352,7 +352,7 @@ export class Tasks {
     const { clock, store } = this.#options;
     if (store.isShared && clock.now() > this.#countedAt + COUNTED_FOR_MS) await this.#countPending();
     if (this.#pending + count > maxPending)
-      throw new AssistantError("queue_full", `${this.#pending} tasks wait already; at most ${maxPending} may.`, {
+      throw new AssistantError("queue_full", `${this.#pending} tasks are waiting; at most ${maxPending} may.`, {
         remedy: "Try again when some have ended, or raise `[tasks] max_pending`.",
         retryAfterS: 10,
       });

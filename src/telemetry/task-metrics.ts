@@ -29,7 +29,7 @@ export class TaskMetrics {
     });
     this.#retries = new Counter({
       name: "assistant_task_retries_total",
-      help: "Attempts of tasks that are made again.",
+      help: "Attempts of tasks that are retried.",
       registers,
     });
     this.#waitSeconds = new Histogram({

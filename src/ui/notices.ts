@@ -15,5 +15,5 @@ export const restartLines = (settings: readonly string[] | undefined): string[] 
   settings === undefined || settings.length === 0
     ? []
     : [
-        `${settings.join(", ")} changed: \`assistant restart\` brings ${settings.length === 1 ? "it" : "them"} into force`,
+        `${settings.join(", ")} changed: \`assistant restart\` applies ${settings.length === 1 ? "it" : "them"}`,
       ];

@@ -25,7 +25,7 @@ export function statusText(given: DaemonStatus, colour: boolean): string[] {
       "State",
       `${state} for ${formatDuration(status.now - status.startedAt)} (pid ${status.pid}, version ${status.version}, ${formatBytes(status.rssBytes)})`,
     ],
-    ["URL", status.url === null ? "none: HTTP is switched off" : `${status.url}/v1`],
+    ["URL", status.url === null ? "none: HTTP is disabled" : `${status.url}/v1`],
     ...(status.grpc ? [["gRPC", status.grpc] as [string, string]] : []),
     ...(nodes.length === 0 ? [] : [["Nodes", nodesSummary(nodes)] as [string, string]]),
     ...(providers.length === 0 ? [] : [["Providers", providersSummary(providers)] as [string, string]]),
@@ -33,7 +33,7 @@ export function statusText(given: DaemonStatus, colour: boolean): string[] {
       "Requests",
       `${inFlight} running${elsewhere + atProviders > 0 ? " here" : ""}${elsewhere > 0 ? `, ${elsewhere} on other machines` : ""}${atProviders > 0 ? `, ${atProviders} at providers` : ""}, ${status.queued} waiting, ${status.requestsServed} served`,
     ],
-    ["Config", `${status.configFile}${status.configFileFound === false ? " (not there: defaults hold)" : ""}`],
+    ["Config", `${status.configFile}${status.configFileFound === false ? " (missing: defaults apply)" : ""}`],
     ["Data", status.dataDir],
     ["Log", status.logFile],
   ];
@@ -57,7 +57,7 @@ export function statusText(given: DaemonStatus, colour: boolean): string[] {
         ...status.notices.map(noticeLine),
         ...restartLines(status.restartSettings),
       ],
-      (line) => paint(/^warning|into force$/u.test(line) ? "yellow" : "red", line),
+      (line) => paint(/^warning|applies (?:it|them)$/u.test(line) ? "yellow" : "red", line),
     ),
     ...block("Hints", status.hints, (line) => line),
   ];

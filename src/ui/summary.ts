@@ -55,7 +55,7 @@ export function deathSentence(instance: InstanceStatus, now: number): string | n
     instance.state === "starting"
       ? "starting again"
       : instance.retryAt === null
-        ? "not started again by itself"
+        ? "not restarted automatically"
         : `next try in ${formatDuration(Math.max(0, instance.retryAt - now))}`;
   const tries = instance.attempts > 1 ? `, ${plural(instance.attempts, "try").replace("trys", "tries")} so far` : "";
   return `${instance.id}: ${death.message.replace(/\.$/u, "")} (${formatDuration(now - death.at)} ago${tries}; ${next})`;

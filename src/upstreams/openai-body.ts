@@ -37,7 +37,7 @@ export const isLlamaCpp = (wire: WireFormat): boolean => wire.startsWith("llamac
 export const noLlamaCpp = (target: string, { name }: Pick<ModelSpec, "name">): AssistantError =>
   new AssistantError(
     "wrong_model_kind",
-    `${target} of "${name}" is asked through OpenAI's API, and not llama-server's.`,
+    `${target} of "${name}" is called through OpenAI's API, not llama-server's.`,
     {
       param: "model",
       remedy: "Use a model that runs on this machine, or OpenAI's routes.",

@@ -70,7 +70,7 @@ describe("a daemon that runs on", () => {
     expect((await assistant.run(["status"])).stdout).toMatch(/error: \S+config\.toml:\d+: not valid TOML/);
     expect((await assistant.run(["reload"])).exitCode).toBe(78);
     await rm(file);
-    await eventually("it is missed", async () => (await errors()).some(({ message }) => message.includes("is gone")));
+    await eventually("it is missed", async () => (await errors()).some(({ message }) => message.includes("was removed")));
     expect((await ask(url, "river", "hello")).status).toBe(200);
     await writeFile(file, good);
     await eventually("all is well", async () => (await errors()).length === 0);
@@ -84,7 +84,7 @@ describe("a daemon that runs on", () => {
     await eventually("it was read", async () => (await reloads()) > before);
     expect((await assistant.state()).restartSettings).toEqual(["server.http_addr", "server.body_limit_mib"]);
     expect((await assistant.run(["status"])).stdout).toContain(
-      "server.http_addr, server.body_limit_mib changed: `assistant restart` brings them into force",
+      "server.http_addr, server.body_limit_mib changed: `assistant restart` applies them",
     );
     const report = JSON.parse((await assistant.run(["reload", "--json"])).stdout) as Record<string, unknown>;
     expect(report).toMatchObject({

@@ -19,7 +19,7 @@ test("weights that come while the daemon runs end the failure that their absence
   await rename(file, `${file}.away`);
   const url = await assistant.serve();
   await eventually("it is said before anybody asks", async () =>
-    (await model("river"))?.error?.includes("are not there"),
+    (await model("river"))?.error?.includes("do not exist"),
   );
   expect((await ask(url, "river", "hello")).status).toBe(503);
   await rename(`${file}.away`, file);

@@ -265,7 +265,7 @@ describe("assistant engine build", () => {
     await expect(buildLlamaServer(options({ source: small, probe }))).rejects.toMatchObject({
       code: "engine_build_failed",
       message: expect.stringContaining("failed its check: no token within 10 s"),
-      remedy: expect.stringContaining("still used"),
+      remedy: expect.stringContaining("stays in use"),
     });
     expect(await readdir(buildsFolder(enginesDir()))).toEqual(["llama-server", first.version]);
     expect(await currentVersion(enginesDir())).toBe(first.version);

@@ -29,7 +29,7 @@ test("one that it does not know is refused before the start, by its name", async
 
 test("an adapter that is not there is named before the start", async () => {
   const { text } = await ask(url, "adapted", "hello");
-  expect(text).toMatch(/\/nowhere\/adapter\.gguf is not there, and `lora` names it/);
+  expect(text).toMatch(/\/nowhere\/adapter\.gguf, named by `lora`, does not exist/);
   expect(await assistant.launches("adapted")).toBe(0);
 });
 

@@ -146,7 +146,7 @@ describe("files through the official client", () => {
     sent.destroy();
     await eventually("it is logged", () => gateway.lines.length > 0);
     expect(gateway.lines).toEqual([
-      { id: expect.any(String), path, message: "the client left while it sent its request" },
+      { id: expect.any(String), path, message: "the client disconnected while sending its request" },
     ]);
   });
 

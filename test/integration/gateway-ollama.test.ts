@@ -122,7 +122,7 @@ describe("a request", () => {
   it("for more context than there is is refused", async () => {
     const { status, body } = await call("POST", "/api/chat", { ...chat, options: { num_ctx: 4096 } });
     expect(status).toBe(400);
-    expect(body["error"]).toMatch(/asks for 4096 tokens of context; "river" has 512/);
+    expect(body["error"]).toMatch(/requests 4096 tokens of context; "river" has 512/);
   });
   it("without a prompt loads the model, and with keep_alive 0 unloads it", async () => {
     const loaded = await call("POST", "/api/generate", { model: "river" });

@@ -257,7 +257,7 @@ describe("a run", () => {
   test("a pipeline that asks itself is refused", async () => {
     const answer = await post("/pipelines/loop/input", request());
     expect(answer.status).toBe(502);
-    expect(await answer.text()).toContain("asks itself");
+    expect(await answer.text()).toContain("calls itself");
   });
 });
 

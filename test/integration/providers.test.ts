@@ -152,7 +152,7 @@ test("a rejected key is the owner's to mend, a reload takes the new one over", a
     state: "down",
     lastError: expect.stringContaining("rejects the key of the environment variable CLOUD_KEY"),
   });
-  expect((await assistant.run(["doctor"])).stdout).toMatch(/✗ filed .*asks for a key/);
+  expect((await assistant.run(["doctor"])).stdout).toMatch(/✗ filed .*requires a key/);
   fake.script("/models", json({ data: [{ id: "large" }] }));
   await writeFile(join(assistant.root, "key"), "sk-new\n", { mode: 0o600 });
   await assistant.reload();

@@ -160,7 +160,7 @@ test.concurrent.each(["SQLite", "Redis"])(
         const report = JSON.parse((await victim.call("GET", `/${id}/report`)).text) as Report;
         const ends = report.logs.filter(({ message }) => /^(completed|failed|cancelled)/.test(message));
         expect([report.status, ends.length, bodies.get(id)?.size], JSON.stringify(report)).toEqual(["completed", 1, 1]);
-        taken += report.logs.filter(({ message }) => message.startsWith("the daemon ended meanwhile")).length;
+        taken += report.logs.filter(({ message }) => message.startsWith("the daemon stopped in the meantime")).length;
       }
       expect(ids.size).toBe(TASKS);
       process.stdout.write(

@@ -110,7 +110,7 @@ export const samplers: DescribedRule = {
 
 export const spoken: DescribedRule = {
   passes: (value) => isString(value) && value.trim() !== "",
-  expected: "a string that is not empty",
+  expected: "a non-empty string",
   schema: { type: "string", pattern: "\\S" },
 };
 

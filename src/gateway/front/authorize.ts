@@ -97,7 +97,7 @@ export class Authorizer {
     const named = this.#keys().filter(({ name }) => name === tenant);
     // Of several, as while one is replaced, any will do.
     const key = named.find((one) => problemOf(one) === null) ?? named[0];
-    if (key === undefined) throw refusedKey(tenant, "is there no longer");
+    if (key === undefined) throw refusedKey(tenant, "no longer exists");
     const identity = this.#identityOf(key);
     requireValid(identity);
     requireScope(identity, "inference");
@@ -151,7 +151,7 @@ function problemOf({ isRevoked = false, expiresAt }: ApiKey): string | null {
 
 const refusedKey = (name: string, problem: string): AssistantError =>
   new AssistantError("invalid_api_key", `The API key "${name}" ${problem}.`, {
-    remedy: "Ask whoever runs this daemon for another one.",
+    remedy: "Ask the operator of this daemon for another one.",
   });
 
 /** Throws `insufficient_scope` where the identity's key does not have the scope. */
@@ -159,6 +159,6 @@ export function requireScope({ key }: Identity, scope: KeyScope): void {
   const scopes = key?.scopes ?? DEFAULT_SCOPES;
   if (key === null || scopes.includes(scope) || (scope === "worker" && scopes.includes("admin"))) return;
   throw new AssistantError("insufficient_scope", `The API key "${key.name}" may not ${ALLOWED[scope]}.`, {
-    remedy: `Use another key, one with the scope "${scope}".`,
+    remedy: `Use a key with the scope "${scope}".`,
   });
 }

@@ -70,8 +70,8 @@ export function readBody(
 }
 
 export const tooSlow = (): AssistantError =>
-  new AssistantError("request_timeout", "The body of the request came too slowly.", {
-    remedy: "Send it anew, over a connection that does not stall.",
+  new AssistantError("request_timeout", "The request body arrived too slowly.", {
+    remedy: "Send it again, over a connection that does not stall.",
   });
 
 export const tooLarge = (limitBytes: number): AssistantError =>

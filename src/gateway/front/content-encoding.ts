@@ -54,7 +54,7 @@ export async function decodeContent(bytes: Buffer, headers: IncomingHttpHeaders,
     if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") throw tooLarge(limitBytes);
     throw new AssistantError(
       "invalid_request",
-      `The body is not what its content encoding says: ${(error as Error).message}.`,
+      `The body does not match its content encoding: ${(error as Error).message}.`,
       { param: "content-encoding" },
     );
   }

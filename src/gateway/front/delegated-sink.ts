@@ -22,7 +22,7 @@ export class DelegatedSink implements AnswerSink {
     return this.#client.chunk(payload);
   }
   framed(): boolean {
-    throw new TypeError("a sink that takes no frames was given one");
+    throw new TypeError("this sink does not accept frames");
   }
   onDrain(callback: () => void): void {
     this.#client.onDrain(callback);

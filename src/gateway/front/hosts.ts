@@ -25,7 +25,7 @@ export function checkHost(header: string | undefined, allowed: readonly string[]
 const refused = (header: string, remedy: string): AssistantError =>
   new AssistantError(
     "host_not_allowed",
-    `The Host header names ${JSON.stringify(header.slice(0, 100))}, which is not this machine as far as the daemon knows.`,
+    `The Host header names ${JSON.stringify(header.slice(0, 100))}, which is not a known name of this machine.`,
     { remedy },
   );
 
@@ -40,7 +40,7 @@ export function requireOneHost(rawHeaders: readonly string[]): void {
     if (name.length === 4 && name.toLowerCase() === "host") count++;
   }
   if (count > 1)
-    throw new AssistantError("host_not_allowed", `The request has ${count} Host headers; it must have one.`);
+    throw new AssistantError("host_not_allowed", `The request has ${count} Host headers; expected exactly one.`);
 }
 
 /** `checkHost` for one listener, whose clients all use the same one or two names. */

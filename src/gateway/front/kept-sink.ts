@@ -34,7 +34,7 @@ export class KeptSink implements AnswerSink {
     return this.client.chunk(payload);
   }
   framed(): boolean {
-    throw new TypeError("a sink that takes no frames was given one");
+    throw new TypeError("this sink does not accept frames");
   }
   endFramed(): void {
     this.framed();

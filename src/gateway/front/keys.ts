@@ -16,7 +16,7 @@ export const apiKeyOf = (header: string | readonly string[] | undefined): string
  */
 export function keyOf(credential: string | null, keys: readonly ApiKey[]): ApiKey {
   if (credential === null) {
-    throw new AssistantError("missing_api_key", "This daemon asks for an API key, and the request carries none.", {
+    throw new AssistantError("missing_api_key", "This daemon requires an API key, and the request has none.", {
       remedy: "Send it as `Authorization: Bearer KEY` or `X-Api-Key: KEY`.",
     });
   }

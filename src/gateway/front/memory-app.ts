@@ -92,7 +92,7 @@ export async function memoryApp(options: MemoryAppOptions): Promise<FastifyInsta
     scoped.setErrorHandler((error: FastifyError, request, reply) => {
       const id = idOf(reply);
       if (hasLeft(request.raw, error)) {
-        log.info({ id, path: pathOf(request) }, "the client left while it sent its request");
+        log.info({ id, path: pathOf(request) }, "the client disconnected while sending its request");
         reply.hijack();
         return;
       }

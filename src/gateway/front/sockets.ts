@@ -95,7 +95,7 @@ export class Sockets {
       const identity = identify();
       const { connections } = this.#limits;
       if (this.#connections.size + this.#opening >= connections)
-        throw new AssistantError("queue_full", `${connections} WebSockets are open; there may be no more.`, {
+        throw new AssistantError("queue_full", `${connections} WebSockets are open, which is the maximum.`, {
           remedy: "Close one.",
         });
       void this.#open(request, stream, head, { route, identity, check: identify });

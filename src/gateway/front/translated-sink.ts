@@ -117,7 +117,7 @@ class StreamSink implements AnswerSink {
     } else this.#client.end(out.length === 0 ? undefined : out);
   }
   framed(): boolean {
-    throw new TypeError("a sink that takes no frames was given one");
+    throw new TypeError("this sink does not accept frames");
   }
   endFramed(): void {
     this.framed();

@@ -65,7 +65,7 @@ function tensorFrom({ name, datatype, shape, contents }: WireTensor, raw: Buffer
   const head = tensorHead(name, datatype, shape.map(Number));
   if (raw === undefined) return tensorOf(head, elementsOf(head.name, head.datatype, contents ?? {}));
   if (Object.values(contents ?? {}).some((elements) => (elements as readonly unknown[]).length > 0))
-    throw invalidTensor(name, "has contents beside raw_input_contents; send one of them");
+    throw invalidTensor(name, "has both contents and raw_input_contents; send one of them");
   return tensorFromBinary(head, raw);
 }
 

@@ -143,7 +143,7 @@ async function transfer(
 /** Aborted when the caller leaves, its deadline passes or the connection breaks. */
 function departure(call: Call): AbortSignal {
   const gone = new AbortController();
-  const leave = (): void => gone.abort(new Error("the caller has left"));
+  const leave = (): void => gone.abort(new Error("the caller has disconnected"));
   call.once("cancelled", leave);
   if (call.cancelled) leave();
   return gone.signal;
@@ -159,7 +159,7 @@ function drained(
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const go = (): void => resolve();
   const timer = setTimeout(
-    () => reject(new AssistantError("deadline_exceeded", `Nothing was taken for ${stallMs / 1000} s.`)),
+    () => reject(new AssistantError("deadline_exceeded", `The receiver accepted no data for ${stallMs / 1000} s.`)),
     stallMs,
   );
   call.once("drain", go);
@@ -173,6 +173,6 @@ function drained(
 
 function told(thrown: unknown, { log }: ModelHandlerOptions): AssistantError {
   const error = presentable(thrown);
-  if (error.code === "internal") log.error({ err: thrown }, "a model cannot be handed out");
+  if (error.code === "internal") log.error({ err: thrown }, "a model cannot be sent");
   return error;
 }

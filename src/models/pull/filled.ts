@@ -15,7 +15,7 @@ export async function fill(source: Source, delivery: Delivery): Promise<void> {
     await into.discard();
     if (!continued || fresh)
       throw new AssistantError("digest_mismatch", wrong, {
-        remedy: "The file was deleted. Try again; if it stays so, the source is damaged or was changed.",
+        remedy: "The file was deleted. Try again; if the problem persists, the source is damaged or was changed.",
       });
   }
 }

@@ -114,7 +114,7 @@ function fitting(models: readonly FileSet[], files: readonly RepositoryFile[], {
   const path = smallest?.weights[0] ?? "";
   throw unknown(
     `No quantization of ${repo} fits the ${formatBytes(memoryBytes ?? 0)} of memory of this machine; the smallest takes ${formatBytes(smallest === undefined ? 0 : sizeOf(smallest) * MEMORY_PER_BYTE)}.`,
-    `Pull a smaller model, or this one all the same: \`assistant pull hf:${repo}/${path}\`.`,
+    `Pull a smaller model, or this one anyway: \`assistant pull hf:${repo}/${path}\`.`,
   );
 }
 

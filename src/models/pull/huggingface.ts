@@ -153,7 +153,7 @@ function noAccess(repo: string, endpoint: URL, { bearer }: HttpAccess): Assistan
       remedy:
         bearer === null
           ? `Accept its terms at ${page}, then set HF_TOKEN to a token from ${new URL("settings/tokens", endpoint).href}.`
-          : `Accept its terms at ${page} with the account that HF_TOKEN belongs to, and see that the token may read gated repositories.`,
+          : `Accept its terms at ${page} with the account that HF_TOKEN belongs to, and make sure that the token may read gated repositories.`,
     },
   );
 }

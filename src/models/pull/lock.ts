@@ -44,7 +44,7 @@ export async function lockPull(
 const takenOver = (cause: Error): AssistantError =>
   new AssistantError(
     "pull_failed",
-    "This pull was halted for so long (the machine slept, or its disk hung) that another one may have taken over.",
+    "This pull was suspended for so long (the machine slept, or its disk hung) that another one may have taken over.",
     {
       remedy: "Run the same command again to resume.",
       cause,

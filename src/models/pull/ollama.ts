@@ -165,6 +165,6 @@ function layersOf(manifest: string, { path, tag }: OllamaReference): Layer[] {
   if (Array.isArray(layers) && layers.every(isLayer)) return layers;
   throw new AssistantError("pull_failed", `The manifest of ${path}:${tag} cannot be read.`, {
     param: "reference",
-    remedy: "Try again; if it stays so, pull the model from Hugging Face: hf:ORG/REPO.",
+    remedy: "Try again; if the problem persists, pull the model from Hugging Face: hf:ORG/REPO.",
   });
 }

@@ -73,7 +73,7 @@ async function download(client: PackageClient, folder: string, delivery: Deliver
     if (end.kind === "failed") throw new AssistantError("pull_failed", end.reason);
     const archive = (await readdir(folder)).find((file) => file.endsWith(client.archiveSuffix));
     if (archive === undefined)
-      throw new AssistantError("pull_failed", `${client.client} succeeded but left no ${client.archiveSuffix} file`);
+      throw new AssistantError("pull_failed", `${client.client} succeeded but created no ${client.archiveSuffix} file`);
     return join(folder, archive);
   }
   const tried = client.calls.map((call) => call.join(" ")).join(", ");

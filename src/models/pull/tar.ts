@@ -32,7 +32,7 @@ const unreadable =
     throw new AssistantError(
       "pull_failed",
       error.code === "ENOENT"
-        ? "there is no tar on this machine"
+        ? "tar is not installed"
         : `the archive cannot be read: ${why ?? "tar failed"}`,
       { cause: error },
     );

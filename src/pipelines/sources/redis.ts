@@ -178,7 +178,7 @@ async function channelLoop({ key, ports, signal, connect }: LoopContext): Promis
   };
   redis.on("message", (_, message) => {
     if (waiting.length >= MAX_WAITING)
-      ports.trouble(new Error("messages come faster than they are answered; one was dropped"));
+      ports.trouble(new Error("messages arrive faster than they are answered; one was dropped"));
     else waiting.push(message);
     work();
   });

@@ -71,7 +71,7 @@ export class RedisConnection implements RedisCommands {
       if (this.#state !== "up" || this.#isClosed) return;
       this.#state = "lost";
       this.#lostAt = performance.now();
-      options.report(`The connection to ${this.location} is lost. What needs it fails until it is back.`);
+      options.report(`The connection to ${this.location} is lost. Requests that need it fail until it is restored.`);
     });
     redis.on("ready", () => {
       this.#lastError = null;
@@ -106,7 +106,7 @@ export class RedisConnection implements RedisCommands {
         throw error;
       }
       connection.#state = "lost";
-      options.report(`${(error as Error).message} What needs it fails until it is there.`);
+      options.report(`${(error as Error).message} Requests that need it fail until then.`);
     }
     return connection;
   }
@@ -279,7 +279,7 @@ export class RedisConnection implements RedisCommands {
 
   #unreachable(): AssistantError {
     return new AssistantError("store_unavailable", `The store ${this.location} cannot be reached${this.#why()}.`, {
-      remedy: "Check that Redis runs and that `[cluster] url` names it; the daemon connects again by itself.",
+      remedy: "Check that Redis is running and that `[cluster] url` is correct; the daemon reconnects automatically.",
       retryAfterS: RETRY_AFTER_S,
       cause: this.#lastError,
     });
@@ -298,8 +298,8 @@ export class RedisConnection implements RedisCommands {
     if (kind === "ERR" || kind === "WRONGTYPE") return error;
     return new AssistantError(
       "store_unavailable",
-      `The store ${this.location} did not answer, so that it is not known whether the change was made: ${message}.`,
-      { remedy: "Look at what is there, then try again.", retryAfterS: RETRY_AFTER_S, cause: error },
+      `The store ${this.location} did not respond, so it is unknown whether the change was made: ${message}.`,
+      { remedy: "Check the current state, then try again.", retryAfterS: RETRY_AFTER_S, cause: error },
     );
   }
 }
@@ -326,7 +326,7 @@ const maySucceedLater = (error: unknown): boolean =>
 /** By the first word of Redis' error. */
 const REMEDIES: Readonly<Record<string, string>> = {
   OOM: "Give Redis more memory (`maxmemory`).",
-  MISCONF: "Redis cannot write to its disk: make room, or look into its log.",
+  MISCONF: "Redis cannot write to its disk: free some space, or check its log.",
   READONLY: "Let `[cluster] url` name the primary server.",
   LOADING: "Redis is reading its data: try again.",
   BUSY: "Redis is busy with a script of another program: try again.",

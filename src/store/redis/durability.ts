@@ -8,7 +8,7 @@ export async function durabilityProblems(connection: RedisCommands): Promise<str
   const found = await connection.command("CONFIG", "GET", ...SETTINGS).then(settingsOf, () => null);
   if (found === null)
     return [
-      `${location} does not let its settings be read, so it is not known whether what it has acknowledged outlives a crash of it: that needs \`appendonly yes\` and \`appendfsync always\`.`,
+      `${location} does not allow its settings to be read, so it is unknown whether acknowledged writes survive a crash: that requires \`appendonly yes\` and \`appendfsync always\`.`,
     ];
   const problems: string[] = [];
   const fix = "set `appendonly yes` and `appendfsync always`";

@@ -122,5 +122,5 @@ const errorOf = (shape: ErrorShape | undefined): AssistantError =>
 
 const closedError = (file: string): AssistantError =>
   new AssistantError("store_unavailable", `The store ${file} is closed.`, {
-    remedy: "The daemon is stopping; try again when it runs.",
+    remedy: "The daemon is stopping; try again when it has restarted.",
   });

@@ -35,14 +35,14 @@ export function storeFailure(file: string, error: unknown): unknown {
     case CODES.busy:
     case CODES.locked:
       return new AssistantError("store_unavailable", `Another process keeps the store ${file} locked.`, {
-        remedy: "Try again; if it lasts, end the program that has the file open.",
+        remedy: "Try again; if the problem persists, stop the program that has the file open.",
         ...details,
       });
     case CODES.corrupt:
     case CODES.notADatabase:
       return new AssistantError("store_unavailable", `The store ${file} is damaged: ${message}.`, {
         remedy:
-          "Stop the daemon and restore a backup with `assistant store restore`; without one, restart the daemon, which sets the file aside and begins with an empty store.",
+          "Stop the daemon and restore a backup with `assistant store restore`; without one, restart the daemon, which sets the file aside and starts with an empty store.",
         ...details,
       });
     case CODES.io:

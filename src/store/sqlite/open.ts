@@ -50,7 +50,7 @@ export function openDatabase(file: string, { guest, sync, report }: OpenOptions)
     if (guest || !isDamage(error)) throw storeFailure(file, error);
     const aside = setAside(file);
     report(
-      `The store ${file} was damaged (${(error as Error).message}). It is now ${aside}, and an empty one has taken its place: restore a backup with \`assistant store restore\`.`,
+      `The store ${file} was damaged (${(error as Error).message}). It was renamed to ${aside}, and an empty one was created: restore a backup with \`assistant store restore\`.`,
     );
     return opened(file, sync);
   }

@@ -23,7 +23,7 @@ export async function restore(from: string, to: string, now: Date): Promise<Rest
   const found = await stat(join(from, "records.db")).catch(() => null);
   if (found === null || !found.isFile())
     throw new AssistantError("usage", `There is no backup in ${from}: expected a file records.db there.`, {
-      remedy: "Name a directory that `assistant store backup` made.",
+      remedy: "Name a directory that `assistant store backup` created.",
     });
   const draft = `${to}.restoring`;
   const aside = `${to}.replaced-${now.toISOString().replaceAll(":", "-")}`;
@@ -57,7 +57,7 @@ async function requireSound(draft: string): Promise<void> {
   if (problems.length > 0)
     throw new AssistantError(
       "store_unavailable",
-      `The backup is damaged, and the store is left as it is: ${problems[0]}`,
+      `The backup is damaged, and the store was not changed: ${problems[0]}`,
       {
         remedy: "Restore another backup.",
       },

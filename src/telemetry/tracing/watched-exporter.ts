@@ -39,12 +39,12 @@ export class WatchedExporter implements SpanExporter {
 
   #note(count: number, { code, error }: ExportResult): void {
     if (code === ExportResultCode.SUCCESS) {
-      if (this.#lost !== null) this.#log.info({ to: this.#name, lostSpans: this.#lost }, "traces are taken again");
+      if (this.#lost !== null) this.#log.info({ to: this.#name, lostSpans: this.#lost }, "the collector accepts traces again");
       this.#lost = null;
       return;
     }
     if (this.#lost === null)
-      this.#log.warn({ to: this.#name, error: error?.message }, "traces are lost until the collector answers again");
+      this.#log.warn({ to: this.#name, error: error?.message }, "traces are lost until the collector responds");
     this.#lost = (this.#lost ?? 0) + count;
   }
 }

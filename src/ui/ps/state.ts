@@ -124,7 +124,7 @@ export function psReduce(
     default:
       break;
   }
-  if (selected === null) return only({ ...quiet, message: "There is no instance to do that with." });
+  if (selected === null) return only({ ...quiet, message: "No instance is selected." });
   const kept = { ...quiet, selectedId: selected.id };
   if (key === "stop") return only({ ...kept, confirmStop: selected.id });
   if (key === "restart") return act(kept, selected.id, "restart");

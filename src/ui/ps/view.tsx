@@ -266,7 +266,7 @@ const HELP: readonly (readonly [string, string])[] = [
   ["x", "stop the instance; running requests may finish"],
   ["r", "restart it"],
   ["p", "pin it (never evicted, never stopped for idleness), or undo that; pinned ones show ready*"],
-  ["l  Enter", "its log, live; again: back"],
+  ["l  Enter", "show its log; again: back"],
   ["Esc", "back to the table"],
   ["q  Ctrl-C", "quit; the daemon keeps running"],
   ["SLOTS", "running requests ÷ concurrent requests it can process"],

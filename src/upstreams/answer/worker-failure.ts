@@ -7,14 +7,14 @@ const MAX_SHOWN = 300;
 /** `cause`: of the connection; a request that was not read may be sent to another. */
 export const unreachable = (worker: string, cause: unknown): AssistantError =>
   new AssistantError("worker_unavailable", `The worker at ${worker} cannot be reached.`, {
-    remedy: "Start it again; `assistant worker list` and `GET /registry` show them.",
+    remedy: "Start it again; `assistant worker list` and `GET /registry` list the workers.",
     retryAfterS: 1,
     cause,
   });
 
 export const brokenOff = (worker: string, cause?: unknown): AssistantError =>
   new AssistantError("worker_unavailable", `The worker at ${worker} stopped in the middle of its answer.`, {
-    remedy: "Send the request again; the worker's log says what happened.",
+    remedy: "Send the request again; the worker's log shows what happened.",
     retryAfterS: 1,
     cause,
   });
@@ -29,7 +29,7 @@ export function refusalOf(worker: string, status: number, text: string, param: s
       param,
     });
   return new AssistantError("worker_error", `The worker at ${worker} answered with status ${status}: ${said}`, {
-    remedy: "The worker's log says more; the address it registered must be the one it answers at.",
+    remedy: "The worker's log has details; check that it registered the right address.",
   });
 }
 
@@ -47,5 +47,5 @@ function messageIn(text: string): string {
     // A text it is.
   }
   const shown = String(said).replaceAll(/\s+/g, " ").trim().slice(0, MAX_SHOWN);
-  return shown === "" ? "it does not say why." : /[.!?…]$/.test(shown) ? shown : `${shown}.`;
+  return shown === "" ? "it gives no reason." : /[.!?…]$/.test(shown) ? shown : `${shown}.`;
 }

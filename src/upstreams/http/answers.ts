@@ -129,7 +129,7 @@ class EventRelay implements ProviderReceiver {
   }
 }
 
-const AGAIN = "Send the request again; if it happens often, the provider's status page may know.";
+const AGAIN = "Send the request again; if it happens often, check the provider's status page.";
 const DONE = /(?:^|\n)data: ?\[DONE\]\s*$/;
 
 /** Behind the last empty line. */

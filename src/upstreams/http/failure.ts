@@ -35,7 +35,7 @@ export function transportFailure(provider: Provider, error: unknown): AssistantE
     (/^(?:CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|ERR_TLS|ERR_SSL|EPROTO)/.test(code)
       ? `no secure connection could be made (${code})`
       : code.startsWith("HPE_")
-        ? "what answers there does not speak HTTP"
+        ? "the server there does not speak HTTP"
         : `the connection failed${code === "" ? "" : ` (${code})`}`);
   return new AssistantError(
     "provider_unavailable",
@@ -46,12 +46,12 @@ export function transportFailure(provider: Provider, error: unknown): AssistantE
 
 const TRANSPORT: Readonly<Record<string, string>> = {
   ECONNREFUSED: "nothing listens at that address",
-  ENOTFOUND: "there is no host of that name",
+  ENOTFOUND: "no host has that name",
   EAI_AGAIN: "the host's name could not be looked up",
   EHOSTUNREACH: "there is no route to the host",
   ENETUNREACH: "there is no route to the host",
-  ECONNRESET: "the connection was closed before an answer came",
-  UND_ERR_SOCKET: "the connection was closed before an answer came",
+  ECONNRESET: "the connection was closed before an answer arrived",
+  UND_ERR_SOCKET: "the connection was closed before an answer arrived",
   UND_ERR_CLOSED: "its entry was changed or removed",
   UND_ERR_DESTROYED: "its entry was changed or removed",
   UND_ERR_CONNECT_TIMEOUT: "no connection within `connect_timeout_s`",
@@ -169,8 +169,8 @@ const rejection = ({ keySource, apiKey }: Provider): string =>
   apiKey !== null
     ? `rejects the key of ${keySource}`
     : keySource === null
-      ? "asks for a key, and its entry names none"
-      : `asks for a key, and ${keySource} holds none`;
+      ? "requires a key, and its entry has none"
+      : `requires a key, and ${keySource} has none`;
 
 const keyRemedy = ({ keySource, apiKey }: Provider): ErrorDetails => ({
   remedy:

@@ -48,7 +48,7 @@ const isGiven = (value: unknown): boolean => value !== null && value !== undefin
 const refusal = (field: string, { name }: Provider, remedy: string): SendFailure =>
   invalid(
     field,
-    `The field "${field}" is llama.cpp's own, and the provider "${name}" is not known to have it.`,
+    `The field "${field}" is specific to llama.cpp, and the provider "${name}" is not known to support it.`,
     `${remedy} If it is llama.cpp's server, set \`llama_cpp = true\` in its [[providers]] entry.`,
   );
 

@@ -28,8 +28,8 @@ export function failureOf(node: string, error: unknown): AssistantError {
   if (status === UNAUTHENTICATED || status === PERMISSION_DENIED) {
     return make(
       "node_unavailable",
-      `The remote server "${node}" refuses us: ${text}`,
-      "Set `api_key_env` or `api_key` of its [[remote_servers]] entry to a key it knows.",
+      `The remote server "${node}" refuses access: ${text}`,
+      "Set `api_key_env` or `api_key` of its [[remote_servers]] entry to a key it accepts.",
     );
   }
   const code = codeOf(error);
@@ -45,12 +45,12 @@ export function failureOf(node: string, error: unknown): AssistantError {
       return make(
         "node_unavailable",
         `The remote server "${node}" cannot be reached: ${text}`,
-        "`assistant node list` says how the servers are.",
+        "`assistant node list` shows their status.",
       );
     case UNIMPLEMENTED:
       return make(
         "node_unavailable",
-        `What answers at the address of the remote server "${node}" has no AssistantService`,
+        `The server at the address of the remote server "${node}" has no AssistantService`,
         "Correct `grpc_addr` of its [[remote_servers]] entry.",
       );
     default:
@@ -67,9 +67,9 @@ export function transferFailureOf(node: string, error: unknown): AssistantError 
   const text = textOf(error);
   const code = codeOf(error);
   if (status === UNAUTHENTICATED || status === PERMISSION_DENIED) {
-    return new AssistantError("invalid_api_key", `The remote server "${node}" refuses us: ${text}`, {
+    return new AssistantError("invalid_api_key", `The remote server "${node}" refuses access: ${text}`, {
       remedy:
-        "Set `api_key` of its [[remote_servers]] entry to a key it knows, or the variable that `api_key_env` names, for this command too.",
+        "Set `api_key` of its [[remote_servers]] entry to a key it accepts, or the variable that `api_key_env` names, for this command too.",
       cause: error,
     });
   }
@@ -86,7 +86,7 @@ export function transferFailureOf(node: string, error: unknown): AssistantError 
   }
   const remedy = metadataValue(error, failureKeys.remedy);
   if (code !== null && code !== "shutting_down") {
-    return new AssistantError(code, `The remote server "${node}" says: ${text}`, {
+    return new AssistantError(code, `The remote server "${node}" reports: ${text}`, {
       ...(remedy === null ? {} : { remedy }),
       cause: error,
     });
@@ -96,9 +96,9 @@ export function transferFailureOf(node: string, error: unknown): AssistantError 
   if (!broken) return failureOf(node, error);
   return new AssistantError(
     "node_unavailable",
-    `The remote server "${node}" cannot be reached, or broke off: ${text}`,
+    `The remote server "${node}" cannot be reached, or closed the connection: ${text}`,
     {
-      remedy: "`assistant node list` says how the servers are. Run the same command again to resume.",
+      remedy: "`assistant node list` shows their status. Run the same command again to resume.",
       cause: error,
     },
   );

@@ -104,8 +104,8 @@ function shape(sdk: Sdk, model: string, options: CallOptions, extras: Extras): C
   if (!isEnforced || (schema !== null && !capabilities.supportsStructuredOutput))
     throw refused(
       "response_format",
-      "The provider cannot enforce this schema for this model, and a strict schema asks for it.",
-      "Leave `strict` out, use a newer model, or state properties instead of open objects and make more of them required.",
+      "The provider cannot enforce this schema for this model, as a strict schema requires.",
+      "Omit `strict`, use a newer model, or list properties instead of open objects and make more of them required.",
     );
   const { temperature, topP, ...others } = options;
   const own = {

@@ -125,7 +125,7 @@ export class ChunkWriter {
   }
 
   #error(what: string): AssistantError {
-    return malformed(this.#options.asked, what, "Ask again, or in another way.");
+    return malformed(this.#options.asked, what, "Try again, or rephrase the prompt.");
   }
 }
 

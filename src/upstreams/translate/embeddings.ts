@@ -57,6 +57,6 @@ function inputsOf({ input }: JsonObject, provider: string): readonly string[] {
   if (inputs.length > 0 && inputs.every(isString)) return inputs;
   throw refused(
     "input",
-    `The field "input" must be a text or a list of texts: the provider "${provider}" takes no token numbers.`,
+    `The field "input" must be a text or a list of texts: the provider "${provider}" does not accept token ids.`,
   );
 }

@@ -26,14 +26,14 @@ export function failureOf(thrown: unknown, asked: AskedModel): unknown {
     case "AI_UnsupportedFunctionalityError":
     case "AI_InvalidArgumentError":
     case "AI_InvalidPromptError":
-      return refused("messages", `"${asked.model}" cannot be asked this: ${error.message ?? ""}`);
+      return refused("messages", `"${asked.model}" does not support this request: ${error.message ?? ""}`);
     case "AI_APICallError":
       return ofAnswer(error, asked);
     case "AI_JSONParseError":
     case "AI_TypeValidationError":
     case "AI_InvalidResponseDataError":
     case "AI_EmptyResponseBodyError":
-      return malformed(asked, "sent something that is not an answer of its API");
+      return malformed(asked, "sent an answer that does not follow its API");
     default:
       // No Error: what services send within a stream.
       return "isRetryable" in error ? ofStream(error, asked) : thrown;

@@ -16,7 +16,7 @@ export const fieldUses: Readonly<Record<string, FieldUse>> = {
   max_completion_tokens: both("the same"),
   n_predict: both("the same"),
   temperature: { anthropic: "`temperature`, 0 to 1", google: "`temperature`" },
-  top_p: { anthropic: "`top_p`, not beside `temperature`", google: "`topP`" },
+  top_p: { anthropic: "`top_p`, not together with `temperature`", google: "`topP`" },
   top_k: { anthropic: "`top_k`", google: "`topK`" },
   seed: { anthropic: null, google: "`seed`" },
   presence_penalty: { anthropic: null, google: "`presencePenalty`, not for Gemini 2.5" },

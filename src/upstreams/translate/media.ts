@@ -88,7 +88,7 @@ function fromAddress(address: string, family: string, named: string, dialect: Di
   if (mediaType === undefined && dialect.needsMediaType)
     throw refused(
       named,
-      `${named} does not end like a file of a known type (.png, .jpg, …), which this provider wants to know.`,
+      `${named} does not end in a known file type (.png, .jpg, …), which this provider requires.`,
       "Send the file itself, as a data URL.",
     );
   return { data: { type: "url", url }, mediaType: mediaType ?? `${family}/*` };

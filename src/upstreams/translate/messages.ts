@@ -49,7 +49,7 @@ function refuseName({ name }: Body, at: string): void {
   throw refused(
     `${at}.name`,
     `${at}.name is set; this provider's messages have no names.`,
-    "Leave it out, or write the name into the message.",
+    "Omit it, or write the name into the message.",
   );
 }
 

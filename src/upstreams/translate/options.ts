@@ -88,7 +88,7 @@ function toolOf(tool: unknown, index: number): FunctionTool {
   const at = `tools[${index}]`;
   const { type, function: described } = mustBe(tool, isObject, "an object", at);
   if (type !== "function")
-    throw refused(`${at}.type`, `${at}.type must be "function": the provider knows no other tools.`);
+    throw refused(`${at}.type`, `${at}.type must be "function": the provider supports no other tools.`);
   const { name, description, parameters, strict } = mustBe(described, isObject, "an object", `${at}.function`);
   const schema = parameters ?? { type: "object", properties: {} };
   return {

@@ -49,7 +49,7 @@ export function strictSchemaOf(
   if (found === undefined) return schema;
   throw refused(
     "response_format",
-    `The provider does not enforce "${found[1]}", which a strict schema asks for.`,
+    `The provider does not enforce "${found[1]}", as a strict schema requires.`,
     "Leave the keyword or `strict` out: without `strict` it is described to the model.",
   );
 }

@@ -54,7 +54,7 @@ export class TranslatingUpstream implements Upstream {
     if (wire !== "openai.chat" && wire !== "openai.embedding" && wire !== "llamacpp.tokens")
       throw new AssistantError(
         "wrong_model_kind",
-        `The provider "${asked.provider.name}" of "${asked.model}" cannot do the operation "${asked.operation}".`,
+        `The provider "${asked.provider.name}" of "${asked.model}" does not support the operation "${asked.operation}".`,
         { remedy: "Ask for a chat, with /v1/chat/completions." },
       );
     const dialect = this.#dialect;

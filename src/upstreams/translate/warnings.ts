@@ -25,8 +25,8 @@ export function refuseWarnings(warnings: readonly Warning[], options: CallOption
     const field = FIELD_OF[warning.feature];
     throw refused(
       field ?? warning.feature,
-      `"${asked.model}" cannot obey the field "${field ?? warning.feature}": ${reasonOf(warning, field)}.`,
-      "Leave it out, or use another model.",
+      `"${asked.model}" cannot apply the field "${field ?? warning.feature}": ${reasonOf(warning, field)}.`,
+      "Omit it, or use another model.",
     );
   }
 }

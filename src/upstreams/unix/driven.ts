@@ -92,10 +92,10 @@ export function refuseSlot(body: JsonObject): void {
   if (typeof body["id_slot"] !== "number" || body["id_slot"] < 0) return;
   throw new AssistantError(
     "invalid_request",
-    "`id_slot` cannot be used with this engine, a llama-server that the daemon has not built.",
+    "`id_slot` cannot be used with this engine, a llama-server not built by Assistant.",
     {
       param: "id_slot",
-      remedy: "Leave it out, and the conversation finds its slot by itself; or run `assistant engine build`.",
+      remedy: "Omit it: the slot is chosen automatically; or run `assistant engine build`.",
     },
   );
 }
@@ -108,7 +108,7 @@ export function refuseWhole({ wire, operation, streamed }: InferenceCall): void 
   if (!isLlamaCpp(wire) || operation !== "completion" || streamed) return;
   throw new AssistantError(
     "invalid_request",
-    "`stream` must be true with this engine, a llama-server that the daemon has not built.",
+    "`stream` must be true with this engine, a llama-server not built by Assistant.",
     { param: "stream", remedy: "Ask for a stream, use /v1/completions, or run `assistant engine build`." },
   );
 }
@@ -121,10 +121,10 @@ export function refuseAdapters({ lora }: JsonObject): void {
   if (!Array.isArray(lora) || lora.length === 0) return;
   throw new AssistantError(
     "invalid_request",
-    "`lora` cannot be used with this engine, a llama-server that the daemon has not built.",
+    "`lora` cannot be used with this engine, a llama-server not built by Assistant.",
     {
       param: "lora",
-      remedy: "Leave it out, and the scales of the model's file hold; or run `assistant engine build`.",
+      remedy: "Omit it to use the scales in the model's file, or run `assistant engine build`.",
     },
   );
 }

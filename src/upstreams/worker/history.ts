@@ -12,7 +12,7 @@ export function historyOf(call: InferenceCall): WorkerMessage[] {
     if (json[name] !== undefined && json[name] !== null && !isHarmless(json[name]))
       throw new AssistantError(
         "unsupported_capability",
-        `A worker answers with one plain text, and cannot obey the field "${name}" of this request.`,
+        `A worker returns one plain text, and does not support the field "${name}".`,
         { param: name, remedy: "Remove it, or use a local model." },
       );
   return call.operation === "completion" ? [userMessage(promptOf(json))] : messagesOf(json);
@@ -44,7 +44,7 @@ const userMessage = (msg: string): WorkerMessage => ({ isbot: false, msg });
 function promptOf({ prompt }: JsonObject): string {
   const only: unknown = Array.isArray(prompt) && prompt.length === 1 ? prompt[0] : prompt;
   if (typeof only === "string") return only;
-  throw new AssistantError("unsupported_capability", "A worker takes one prompt, as a text.", {
+  throw new AssistantError("unsupported_capability", "A worker accepts one prompt, as a string.", {
     param: "prompt",
     remedy: "Send each prompt in a separate request.",
   });

@@ -42,7 +42,7 @@ function datatypeOf(name: string, data: Elements): string {
   if (data.every((each) => typeof each === "boolean")) return "BOOL";
   if (data.every((each) => typeof each === "bigint")) return "INT64";
   if (data.every((each) => typeof each === "number")) return data.every(isInt32) ? "INT32" : "FP32";
-  throw new TypeError(`"${name}" holds elements of several kinds; expected numbers, booleans, or texts and buffers`);
+  throw new TypeError(`"${name}" contains elements of several kinds; expected numbers, booleans, or texts and buffers`);
 }
 
 const WIDE: ReadonlySet<string> = new Set(["INT64", "UINT64"]);
@@ -82,7 +82,7 @@ function jsonOf({ name }: Tensor, element: Elements[number]): number | boolean |
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(element);
   } catch (cause) {
-    throw new TypeError(`"${name}" holds bytes that are not UTF-8, which JSON cannot say`, { cause });
+    throw new TypeError(`"${name}" contains bytes that are not UTF-8, which JSON cannot represent`, { cause });
   }
 }
 

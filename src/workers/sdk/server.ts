@@ -44,7 +44,7 @@ export class WorkerServer {
     this.#server.listen(settings.port, listenHost(settings));
     await once(this.#server, "listening").catch((cause: unknown) => {
       throw new AssistantError("address_in_use", `The worker cannot listen on port ${settings.port}.`, {
-        remedy: "Choose another PORT, or leave it out: the system takes a free one.",
+        remedy: "Choose another PORT, or omit it: the system picks a free one.",
         cause,
       });
     });

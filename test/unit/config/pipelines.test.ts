@@ -29,10 +29,10 @@ test.each(readdirSync(folder("templates/pipelines")))(
 
 test.each([
   ["an unknown key", '[[stages]]\nuse = "splitter"\nmark = "."', "unknown key or section (did you mean `marks`?)"],
-  ["a missing key", '[[stages]]\nuse = "model"', "`model` is missing: expected a string that is not empty"],
+  ["a missing key", '[[stages]]\nuse = "model"', "`model` is missing: expected a non-empty string"],
   ["an unknown kind", '[[stages]]\nuse = "spliter"', 'expected one of "model", "splitter"'],
   ["an unknown kind that is near one", '[[stages]]\nuse = "spliter"', '(did you mean "splitter"?)'],
-  ["a stage's wrong type", '[[stages]]\nuse = "model"\nmodel = 7', "expected a string that is not empty, found 7"],
+  ["a stage's wrong type", '[[stages]]\nuse = "model"\nmodel = 7', "expected a non-empty string, found 7"],
   ["a password in a URL", '[[stages]]\nuse = "http"\nurl = "http://u:p4ss@x/"', "not shown, as it may be a secret"],
   [
     "an address of another database",

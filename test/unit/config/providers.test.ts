@@ -57,7 +57,7 @@ it.each([
   ['[[providers]]\nname = "a"', /`base_url` is missing: expected the address of its API with the version/],
   ['[[providers]]\nname = "a b"\nbase_url = "http://a/v1"', /"a b" cannot be a provider's name/],
   ['[[providers]]\nname = "a"\nbase_url = "ftp://a/v1"', /providers\[0\]\.base_url: expected an address such as/],
-  ['[[providers]]\nname = "a"\nbase_url = "http://me:pw@a/v1"', /holds a user or a password/],
+  ['[[providers]]\nname = "a"\nbase_url = "http://me:pw@a/v1"', /contains a user or a password/],
   ['[[providers]]\nname = "a"\nbase_url = "http://a/v1/chat/completions"', /is the URL of a single call/],
   [
     `${OPENAI}${OPENAI}`,

@@ -94,7 +94,7 @@ it("what is not honoured as written is told with its line and what to write", as
     expect.stringMatching(
       /^warning config\.toml:11: scheduler\.config_dir: the directory \/etc\/assistant\/models does not exist/,
     ),
-    expect.stringMatching(/^warning reference-model\.toml:2: server\.socket_addr: 0\.0\.0\.0:8010 would answer/),
+    expect.stringMatching(/^warning reference-model\.toml:2: server\.socket_addr: 0\.0\.0\.0:8010 would be open to/),
     expect.stringMatching(/^warning reference-model\.toml:9: chat\.ubatch_size: 512 is above/),
   ]);
 });

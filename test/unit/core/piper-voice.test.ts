@@ -37,7 +37,7 @@ test("with its metadata appended a voice is one file, and has what sherpa-onnx r
 test("a voice without its config names the file that is missing", async () => {
   const file = join(folder, "alone.onnx");
   await writeFile(file, onnxLike());
-  await expect(readPiperVoice(file)).rejects.toThrow(`its config ${file}.json is not there`);
+  await expect(readPiperVoice(file)).rejects.toThrow(`its config ${file}.json does not exist`);
 });
 
 test.each([

@@ -175,7 +175,7 @@ test.each<[string, Partial<InferRequest>, ModelSpec, boolean, string, string]>([
     chat,
     true,
     "text_input",
-    "where the answer is streamed",
+    "if the answer is streamed",
   ],
   ["several answers in a stream", { parameters: { n: 2 } }, chat, true, "n", "must be 1"],
   ["a stream where there is none", { parameters: { stream: true } }, chat, false, "stream", "does not stream"],
@@ -283,7 +283,7 @@ describe("an HTTP body", () => {
     [
       "a size beyond the body",
       () => infer({ inputs: [{ ...input, parameters: { binary_data_size: 9 } }] }, Buffer.alloc(4)),
-      "4 bytes are left",
+      "4 bytes follow",
     ],
     ["bytes that belong to no input", () => infer({ inputs: [] }, Buffer.alloc(4)), "4 bytes follow the JSON"],
     [

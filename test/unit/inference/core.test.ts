@@ -214,7 +214,7 @@ test("a sink that throws at a sign of waiting costs a line in the log, and its c
   const served = core.run(chatCall(), sink);
   await vi.waitFor(() =>
     expect(
-      lines.filter(({ message }) => message === "a waiting caller could not be sent a sign").length,
+      lines.filter(({ message }) => message === "a waiting caller could not be notified").length,
     ).toBeGreaterThan(1),
   );
   dispatcher.release();

@@ -179,7 +179,7 @@ test.each([
   ["\0".repeat(100_000), "nothing but zero bytes"],
   ["version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "a Git LFS pointer"],
   ["<!doctype html><html>", "a web page"],
-  ["lmgg\u0001", "a file of the format that came before GGUF"],
+  ["lmgg\u0001", "a file in the format that preceded GGUF"],
   [Buffer.from([0x80, 2, 0x8a]), "what seems to be a PyTorch checkpoint"],
 ])("what is no GGUF file is called by its name: %j", async (content, name) => {
   await writeFile(join(dir, "x.gguf"), content);

@@ -19,7 +19,7 @@ test("provider_config.model_name wins over model; without either there is an err
 test("messages win over a prompt", () => {
   const messages = [{ role: "user" as const, content: "hi" }];
   expect(requestOf({ messages })["messages"]).toEqual(messages);
-  expect(() => orderedOf({}, local)).toThrow("Neither prompt nor messages");
+  expect(() => orderedOf({}, local)).toThrow("Expected a prompt or messages");
 });
 
 test("the input text follows the prompt after an empty line", () => {

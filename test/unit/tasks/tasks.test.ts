@@ -187,8 +187,8 @@ describe("a task runs with the rights that its key has by then", () => {
   test.each([
     ["was revoked", [{ name: "ann", sha256: "", isRevoked: true }]],
     ["has expired", [{ name: "ann", sha256: "", expiresAt: 1 }]],
-    ["is there no longer", [{ name: "ben", sha256: "" }]],
-    ["is there no longer", []],
+    ["no longer exists", [{ name: "ben", sha256: "" }]],
+    ["no longer exists", []],
   ])("that %s: it asks no model, its fallbacks neither", async (problem, then) => {
     const [id = ""] = await create({ fallbacks: ["lake"], maxAttempts: 3 });
     keys = then;

@@ -43,7 +43,7 @@ test("of hundreds of models at rest a few are shown, and all others that there i
 test("an empty daemon says what to do", () => {
   const text = statusText(fakeStatus({ models: [], instances: [], devices: [], url: null }), false).join("\n");
   expect(text).toContain("assistant init");
-  expect(text).toContain("HTTP is switched off");
+  expect(text).toContain("HTTP is disabled");
 });
 
 test("the plain ps has a line per instance and the reasons below", () => {

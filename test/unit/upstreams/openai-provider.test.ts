@@ -225,7 +225,7 @@ test.each<[object, string, RegExp]>([
   [
     { grammar: "root ::= x" },
     "grammar",
-    /"grammar" is llama\.cpp's own, and the provider "cloud" is not known to have it/,
+    /"grammar" is specific to llama\.cpp, and the provider "cloud" is not known to support it/,
   ],
   [{ json_schema: "{}" }, "json_schema", /must be a JSON Schema/],
   [{ json_schema: SCHEMA, response_format: FORMAT }, "json_schema", /are both set/],

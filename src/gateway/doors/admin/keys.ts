@@ -23,7 +23,7 @@ export function registerKeyRoutes(instance: FastifyInstance, keys: KeyPort): voi
   const list = { ...described("List API keys, without their secrets"), schema: { response: { 200: KeyList } } };
   app.get(adminRoutes.keys, list, async () => ({ keys: await keys.list() }));
   const create = {
-    config: { audit: "key.create", describe: { summary: "Make an API key", body: statedBody(KeyOrder) } },
+    config: { audit: "key.create", describe: { summary: "Create an API key", body: statedBody(KeyOrder) } },
     schema: { response: { 201: NewKey } },
   };
   app.post(

@@ -55,7 +55,7 @@ function registerRoutes(instance: FastifyInstance, control: ControlPort): void {
   const nodes = { ...described("List other machines"), schema: { response: { 200: NodesReport } } };
   app.get(adminRoutes.nodes, nodes, async () => control.nodes());
   const actOnNode = {
-    config: { audit: "node.change", describe: { summary: "Drain a machine of the cluster, or use it again" } },
+    config: { audit: "node.change", describe: { summary: "Drain a machine of the cluster, or return it to service" } },
     schema: { body: NodeAction, response: { 200: NodeActed } },
   };
   app.post(adminRoutes.nodes, actOnNode, async ({ body }) => await control.actOnNode(body));

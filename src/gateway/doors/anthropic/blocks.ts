@@ -50,7 +50,7 @@ export function unknownBlock(type: unknown, at: string): Error {
   return unsupported(
     `${at}.type`,
     `"${at}" is a block of the type "${type}", which belongs to a tool that Anthropic's servers run.`,
-    "Leave it out of the conversation.",
+    "Omit it from the conversation.",
   );
 }
 
@@ -60,7 +60,7 @@ function sourceOf(block: Body, at: string): Body {
   if (source.type !== "file") return source;
   throw unsupported(
     `${at}.source.type`,
-    `"${at}.source" is a file of Anthropic's Files API, which is not here.`,
+    `"${at}.source" is a file of Anthropic's Files API, which is not available.`,
     "Send the data itself, as base64 or text.",
   );
 }
@@ -120,5 +120,5 @@ function searchResultParts(block: Body, at: string): readonly Part[] {
 
 function refuseCitations({ citations }: Body, at: string): void {
   if (!isObject(citations) || citations.enabled !== true) return;
-  throw unsupported(`${at}.citations`, "No model here marks what it cites.", "Leave `citations` out.");
+  throw unsupported(`${at}.citations`, "Citations are not supported.", "Leave `citations` out.");
 }

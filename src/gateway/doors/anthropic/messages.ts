@@ -165,7 +165,7 @@ function saidBySystem(block: Body, at: string): string {
   const { tool } = block;
   if (!isObject(tool) || !isString(tool.name))
     throw invalid(`${at}.tool`, `"${at}.tool" must refer to one of the tools by its name; found ${shown(tool)}.`);
-  const change = block.type === "tool_addition" ? "can be called from now on" : "cannot be called any longer";
+  const change = block.type === "tool_addition" ? "can be called from now on" : "can no longer be called";
   return `The tool "${tool.name}" ${change}.`;
 }
 

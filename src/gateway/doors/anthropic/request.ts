@@ -112,7 +112,7 @@ function refuseServers(body: Body, name: string): void {
   if (value === undefined || value === null || (Array.isArray(value) && value.length === 0)) return;
   throw unsupported(
     name,
-    `The field "${name}" asks for what Anthropic's servers do, and no target here does.`,
+    `The field "${name}" requires a feature of Anthropic's servers, which is not available.`,
     "Leave it out.",
   );
 }

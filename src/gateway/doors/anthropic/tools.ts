@@ -18,7 +18,7 @@ function toolOf(tool: unknown, at: string): JsonObject {
   if (isString(type) && type !== "custom")
     throw unsupported(
       `${at}.type`,
-      `"${at}" is the tool "${type.slice(0, 60)}", which Anthropic defines and no model here knows.`,
+      `"${at}" is the tool "${type.slice(0, 60)}", which Anthropic defines and which is not available.`,
       "Describe the tool with `name`, `description` and `input_schema`, and run it yourself.",
     );
   if (Array.isArray(callers) && !callers.includes("direct"))

@@ -29,10 +29,10 @@ const MAX_METADATA_BYTES = 16 * 1024;
 
 /** Of both: a field that is null counts as missing. */
 const ConversationBody = Type.Object({
-  model: text("Model that answers where a request names none. Of a change: an empty text removes it."),
-  system_prompt: text("The first message. Of a change: an empty text removes it."),
+  model: text("Model to use if a request names none. In an update: an empty string removes it."),
+  system_prompt: text("The first message. In an update: an empty string removes it."),
   metadata: Type.Optional(
-    Type.Unsafe<JsonObject>({ type: "object", description: "Kept as it is. Of a change: replaces what there is." }),
+    Type.Unsafe<JsonObject>({ type: "object", description: "Stored unchanged. In an update: replaces the previous value." }),
   ),
 });
 const MessageBody = Type.Object({

@@ -10,12 +10,12 @@ const json = (...required: string[]): NonNullable<RouteDescription["answers"]> =
 export const described: Readonly<
   Record<"root" | "alive" | "tracing" | "health" | "gpu" | "queue" | "logs" | "stats", RouteDescription>
 > = {
-  root: { summary: "Show what serves here", answers: json("service", "version", "status", "docs") },
-  alive: { summary: "Tell whether the daemon answers", answers: json("status", "service", "version") },
+  root: { summary: "Show name and version of the service", answers: json("service", "version", "status", "docs") },
+  alive: { summary: "Check whether the daemon responds", answers: json("status", "service", "version") },
   tracing: { summary: "Show where traces go", answers: json("enabled", "platform", "host") },
   health: {
     summary: "Show the health of each part",
-    description: "503 with the same body where one of them is not up.",
+    description: "503 with the same body if one of them is not up.",
     answers: json("status", "version", "uptime_seconds", "timestamp", "components", "resources", "gpu"),
   },
   gpu: {
@@ -40,7 +40,7 @@ export const described: Readonly<
     answers: json("logs", "total", "filtered", "filters"),
   },
   stats: {
-    summary: "Show what became of the tasks of a day",
+    summary: "Show the results of a day's tasks",
     query: { properties: { date: { type: "string", format: "date", description: "Default: today, in UTC." } } },
     answers: json("date", "tasks_completed", "tasks_failed", "tokens_used", "total_duration_ms", "avg_duration_ms"),
   },

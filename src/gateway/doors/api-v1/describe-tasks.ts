@@ -35,7 +35,7 @@ const json = (schema: JsonSchema): NonNullable<RouteDescription["answers"]> => (
 export const described = {
   create: { summary: "Make a task", body, status: 201, answers: json(Task) },
   batch: {
-    summary: "Make several tasks, all or none",
+    summary: "Create several tasks, all or none",
     body: { type: "object", required: ["tasks"], properties: { tasks: { type: "array", items: body, minItems: 1 } } },
     status: 201,
     answers: json(page),

@@ -38,12 +38,12 @@ const SimilarityBody = Type.Object({
 });
 
 const EMBEDDINGS: RouteDescription = {
-  summary: "Turn texts into vectors of length 1",
+  summary: "Convert texts to unit vectors",
   description: `At most ${MAX_TEXTS} texts.`,
   body: statedBody(EmbeddingsBody),
 };
 const SIMILARITY: RouteDescription = {
-  summary: "Show how alike two texts are",
+  summary: "Compute the similarity of two texts",
   body: statedBody(SimilarityBody),
 };
 

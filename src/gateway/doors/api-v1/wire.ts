@@ -29,7 +29,7 @@ export const CloudConfig = Type.Object({
   api_key: secretText("Key of the service."),
   base_url: text("Address of the service.", { minLength: 1 }),
   timeout: integer("Seconds without a byte.", { minimum: 1, maximum: 3600 }),
-  max_retries: integer("Has no effect: the daemon decides by what went wrong.", { minimum: 0, maximum: 10 }),
+  max_retries: integer("No effect: the daemon decides by the error.", { minimum: 0, maximum: 10 }),
 });
 
 export const PresetRegistration = Type.Object({

@@ -34,7 +34,7 @@ const route = (
   checkHeaders: () => {},
   decode: async (bytes, headers) => {
     if (capabilityHeaders(headers) === null)
-      throw new AssistantError("invalid_request", "The request asks for no capability.", {
+      throw new AssistantError("invalid_request", "The request names no capability.", {
         param: "X-Capability-*",
         remedy: "Send at least one header such as `X-Capability-Type: chat`.",
       });
@@ -87,7 +87,7 @@ const unserved = (error: AssistantError, depth: number): AssistantError =>
   error.code === "node_unavailable" || error.code === "worker_unavailable"
     ? new AssistantError(
         "capability_not_found",
-        `Nobody else offers what the request asks for (it was delegated ${Math.max(1, depth)} times).`,
+        `No other replica offers the requested capabilities (the request was delegated ${Math.max(1, depth)} times).`,
         { cause: error },
       )
     : error;
@@ -106,7 +106,7 @@ async function decodeProtobuf(models: KserveModels, bytes: Buffer, headers: Inco
       `${target.spec === undefined ? "What is asked for" : `"${target.spec.name}"`} is no handler of tensors.`,
       {
         param: "X-Capability-*",
-        remedy: "Use /infer/json, or gRPC, for models of text.",
+        remedy: "Use /infer/json, or gRPC, for text models.",
       },
     );
   return {

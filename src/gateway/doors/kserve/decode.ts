@@ -93,7 +93,7 @@ function decoded(
 function requireOneAnswer({ n, n_cmpl: alsoN }: JsonObject): void {
   for (const [name, value] of Object.entries({ n, n_cmpl: alsoN }))
     if (typeof value === "number" && value > 1)
-      throw invalid(name, `"${name}" must be 1 where the answer is streamed.`);
+      throw invalid(name, `"${name}" must be 1 if the answer is streamed.`);
 }
 
 function promptOf(operation: TensorOperation, inputs: readonly Tensor[], isStreamed: boolean): JsonObject {
@@ -115,7 +115,7 @@ function promptOf(operation: TensorOperation, inputs: readonly Tensor[], isStrea
   if (texts.length > 1 && (isStreamed || operation === "chat"))
     throw invalidTensor(
       "text_input",
-      `has ${texts.length} elements; expected one ${isStreamed ? "where the answer is streamed" : "for a model that only supports chats"}`,
+      `has ${texts.length} elements; expected one ${isStreamed ? "if the answer is streamed" : "for a model that only supports chats"}`,
     );
   if (operation === "chat") return { messages: [{ role: "user", content: first }] };
   return { prompt: texts.length === 1 ? first : texts };
@@ -128,6 +128,6 @@ function parsedMessages({ name, data }: Tensor): unknown {
   try {
     return JSON.parse(String(text)) as unknown;
   } catch {
-    throw invalidTensor(name, "is not JSON; expected a list of messages as OpenAI's API has them");
+    throw invalidTensor(name, "is not JSON; expected a list of messages as in OpenAI's API");
   }
 }

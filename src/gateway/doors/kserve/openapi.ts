@@ -97,7 +97,7 @@ const generateRequest: JsonSchema = {
     text_input: TEXTS,
     messages: {
       type: ["array", "string", "null"],
-      description: "Of a chat, as in OpenAI's API, in the place of a text.",
+      description: "Messages of a chat, as in OpenAI's API, instead of a text.",
     },
     parameters: PARAMETERS,
   },
@@ -105,7 +105,7 @@ const generateRequest: JsonSchema = {
 const generateAnswer: JsonSchema = {
   title: "KserveGenerateResponse",
   type: "object",
-  description: "A field for each output; a list where it has several elements.",
+  description: "One field per output; a list if it has several elements.",
   required: ["model_name", "model_version"],
   properties: { ...ANSWER_HEAD, text_output: TEXTS, finish_reason: TEXTS },
 };
@@ -120,7 +120,7 @@ const metadataTensors: JsonSchema = {
 };
 const modelMetadata: JsonSchema = {
   title: "KserveModelMetadata",
-  description: "Of `{name}/ready` it is `{name, ready}`, with the status 503 where it is not ready.",
+  description: "For `{name}/ready`, `{name, ready}`, with status 503 if it is not ready.",
   type: "object",
   required: ["name"],
   properties: {
@@ -149,7 +149,7 @@ export const described: Readonly<Record<string, RouteDescription>> = {
     summary: "Whether the daemon runs",
     answers: json({ type: "object", properties: { live: { type: "boolean" } } }),
   },
-  "GET /v2/health/ready": { summary: "Whether the daemon takes requests; else 503", answers: json(READY) },
+  "GET /v2/health/ready": { summary: "Whether the daemon accepts requests; 503 if not", answers: json(READY) },
   "GET /v2/models": {
     summary: "Names of the models",
     answers: json({ type: "object", properties: { models: { type: "array", items: TEXT } } }),
@@ -182,7 +182,7 @@ export const described: Readonly<Record<string, RouteDescription>> = {
     answers: { "text/event-stream": generateAnswer },
   },
   "POST /infer": {
-    summary: "Ask whoever has the capabilities of the headers `X-Capability-*`, in protobuf",
+    summary: "Call a worker by the capabilities in the headers `X-Capability-*`, in protobuf",
     description: "Body and answer are KServe's ModelInferRequest and ModelInferResponse.",
     body: { type: "string", format: "binary" },
     bodyType: "application/octet-stream",

@@ -173,7 +173,7 @@ function inputsOf(value: unknown, binary: Buffer): readonly Tensor[] {
     if (!Number.isSafeInteger(size) || (size as number) < 0 || end > binary.length)
       throw invalidTensor(
         name,
-        `has a binary_data_size of ${shown(size)}; ${binary.length - offset} bytes are left behind the JSON of the body`,
+        `has a binary_data_size of ${shown(size)}; ${binary.length - offset} bytes follow the JSON of the body`,
       );
     const bytes = binary.subarray(offset, end);
     offset = end;

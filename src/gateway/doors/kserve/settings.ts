@@ -36,7 +36,7 @@ const NOT_PARAMETERS = new Set(["model", "messages", "prompt", "input", "stream_
 
 /** What would need what is not here, by name, unless the value asks for nothing. */
 const UNSUPPORTED: Readonly<Record<string, string>> = {
-  sequence_id: "Send the whole conversation in each request: nothing is kept between them.",
+  sequence_id: "Send the whole conversation in each request: nothing is stored between them.",
   return_logprobs: "Use /v1/completions, whose answers have `logprobs`.",
   return_cumulative_logprob: "Use /v1/completions, whose answers have `logprobs`.",
   capabilities: "Send `capability`, an object or its JSON text.",
@@ -80,7 +80,7 @@ export function settingsOf(operation: TensorOperation, parameters: JsonObject, t
   if (taken["exclude_input_in_output"] === false)
     throw new AssistantError("invalid_request", "The input is never repeated in the output.", {
       param: "exclude_input_in_output",
-      remedy: "Leave it out, or send true.",
+      remedy: "Omit it, or send true.",
     });
   const priority = taken["priority"] as number | undefined;
   const timeout = taken["timeout"] as number | undefined;

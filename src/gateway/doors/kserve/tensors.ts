@@ -114,7 +114,7 @@ export function textFrom(name: string, bytes: Uint8Array): string {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    throw invalidTensor(name, "has an element that is not UTF-8; models here take text");
+    throw invalidTensor(name, "has an element that is not UTF-8; only text is supported");
   }
 }
 

@@ -38,7 +38,7 @@ const refused = (summary: string): RouteDescription => ({ summary: `Refused: ${s
 /** The routes by method and path. */
 export const described = {
   "POST /tokenize": {
-    summary: "Turn a text into tokens",
+    summary: "Convert text to tokens",
     body: object({ model: MODEL, content: CONTENT, add_special: FLAG, parse_special: FLAG, with_pieces: FLAG }, [
       "content",
     ]),
@@ -46,7 +46,7 @@ export const described = {
     answers: json(object({ tokens: { type: "array" } }, ["tokens"])),
   },
   "POST /detokenize": {
-    summary: "Turn tokens into a text",
+    summary: "Convert tokens to text",
     body: object({ model: MODEL, tokens: { type: "array", items: TOKEN } }, ["tokens"]),
     query: ofModel,
     answers: json(object({ content: TEXT }, ["content"])),
@@ -101,7 +101,7 @@ export const described = {
     query: object({ model: TEXT, fail_on_no_slot: TEXT }),
     answers: json({ type: "array", items: { type: "object" } }),
   },
-  "POST /props": refused("the properties of a running engine are not changed by requests"),
+  "POST /props": refused("the properties of a running engine cannot be changed by requests"),
   "POST /lora-adapters": refused("adapters are a matter of each request, or of the model's file"),
   "POST /slots/:id": refused("slots are the daemon's own"),
 } satisfies Readonly<Record<string, RouteDescription>>;

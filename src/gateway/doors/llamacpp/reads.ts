@@ -48,7 +48,7 @@ export function registerReadRoutes(app: FastifyInstance, options: ReadRoutesOpti
   };
   refuse(
     "/props",
-    "The properties of a running engine are not changed by requests.",
+    "The properties of a running engine cannot be changed by requests.",
     "Change the model's file; it is reloaded by itself.",
   );
   refuse(
@@ -59,7 +59,7 @@ export function registerReadRoutes(app: FastifyInstance, options: ReadRoutesOpti
   refuse(
     "/slots/:id",
     "Only the daemon saves, restores and erases slots.",
-    "Leave it to the daemon, which keeps conversations by itself; `cache_prompt: false` leaves the cache out.",
+    "The daemon saves conversations automatically; `cache_prompt: false` bypasses the cache.",
   );
 }
 

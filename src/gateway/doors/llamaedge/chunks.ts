@@ -40,13 +40,13 @@ const ChunksBody = Type.Object({
     }),
   ),
   model: Type.Optional(
-    Type.String({ minLength: 1, description: "Whose tokens are counted. Default: the only embedding model." }),
+    Type.String({ minLength: 1, description: "Model whose tokens are counted. Default: the only embedding model." }),
   ),
 });
 
 /** `POST /v1/chunks`: a file or a text, divided for retrieval. */
 export function registerChunkRoutes(app: FastifyInstance, options: ChunkRoutesOptions): void {
-  const config = { describe: { summary: "Divide a text into chunks of so many tokens" } };
+  const config = { describe: { summary: "Split a text into chunks of a number of tokens" } };
   app.post("/v1/chunks", { config }, async (request) => {
     const { id, text, filename, chunk_capacity: capacity, model } = checkedBody(ChunksBody, request.body);
     const whole = text ?? (await textOf(id, request, options));

@@ -16,7 +16,7 @@ export const llamaEdgeDoor = ({ servers, ...options }: LlamaEdgeOptions): Door =
   register(app) {
     app.get(
       "/echo",
-      { config: { scope: null, describe: { summary: "Show that the server is there" } } },
+      { config: { scope: null, describe: { summary: "Check that the server responds" } } },
       async (_, reply) => reply.type("text/plain; charset=utf-8").send("echo test"),
     );
     registerChunkRoutes(app, options);

@@ -9,7 +9,7 @@ const text = (maxLength: number, description: string) =>
 
 const Registration = Type.Object({
   url: text(2000, "Address of the server, with the version of its API, such as http://10.0.0.2:8080/v1."),
-  kind: text(100, `What it does: ${serverKinds.join(", ")}, or several of them with commas between.`),
+  kind: text(100, `Its kind: ${serverKinds.join(", ")}, or several of them, separated by commas.`),
   api_key: Type.Optional(Type.String({ maxLength: 4096, description: "Sent with every request to it." })),
 });
 const Departure = Type.Object({ server_id: text(200, "As `register` returned it.") });
@@ -27,7 +27,7 @@ export function registerServerRoutes(app: FastifyInstance, servers: ServersPort)
     servers.unregister(id);
     return { message: "Server unregistered successfully.", id };
   });
-  app.get("/admin/servers", described("List the servers that are registered, by what they do"), async () => {
+  app.get("/admin/servers", described("List registered servers by kind"), async () => {
     const all = servers.list().map((server) => ({ server, answer: { ...answerOf(server), ...healthOf(server) } }));
     const of = (kind: ServerKind): object[] =>
       all.filter(({ server }) => server.kinds.includes(kind)).map(({ answer }) => answer);
@@ -45,7 +45,7 @@ function urlOf(url: string): string {
       param: "url",
     });
   if (found.username === "" && found.password === "") return url;
-  throw new AssistantError("invalid_request", `"url" holds a user or a password; expected an address without them.`, {
+  throw new AssistantError("invalid_request", `"url" contains a user or a password; expected a URL without them.`, {
     param: "url",
     remedy: "Send the key of the server as `api_key`.",
   });

@@ -12,14 +12,14 @@ const TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8";
 const SOCKET_PATH = "/ws/monitor";
 
 const METRICS: RouteDescription = {
-  summary: "Show what is measured, in Prometheus' text format",
-  query: { properties: { engine: { enum: ["0", "1"], description: "1: what engines measure of themselves too." } } },
+  summary: "Show metrics in Prometheus' text format",
+  query: { properties: { engine: { enum: ["0", "1"], description: "1: include the engines' own metrics." } } },
   answers: { "text/plain": { type: "string" } },
 };
 const SOCKET: RouteDescription = {
-  summary: "Watch what happens, over a WebSocket",
+  summary: "Watch events over a WebSocket",
   description: "Opened with an upgrade; any other request is refused.",
-  query: { properties: { api_key: { type: "string", description: "The API key, where no header can carry it." } } },
+  query: { properties: { api_key: { type: "string", description: "The API key, for clients that cannot send headers." } } },
   status: 101,
   answers: {},
 };

@@ -62,7 +62,7 @@ export function fileOf({ files }: JsonObject): string | null {
   mustBe(object, files, "files");
   const [first, ...more] = Object.entries(files as JsonObject);
   if (first === undefined) return null;
-  if (more.length > 0) throw invalid("files", `"files" must hold one GGUF file; found ${more.length + 1} files.`);
+  if (more.length > 0) throw invalid("files", `"files" must contain one GGUF file; found ${more.length + 1} files.`);
   const [name, digest] = first;
   if (!/\.gguf$/i.test(name) && /\.(?:safetensors|bin|pth?|json)$/i.test(name))
     throw invalid("files", `${JSON.stringify(name.slice(0, 80))} is not a GGUF file; others are not converted.`);
@@ -73,5 +73,5 @@ export function fileOf({ files }: JsonObject): string | null {
 export function digestOf(written: unknown, at: string): string {
   const [, hex] = isString(written) ? (/^sha256[:-]([0-9a-f]{64})$/.exec(written) ?? []) : [];
   if (hex !== undefined) return hex;
-  throw invalid(at, `"${at}" must hold "sha256:" and 64 hex digits; found ${shown(written)}.`);
+  throw invalid(at, `"${at}" must be "sha256:" and 64 hex digits; found ${shown(written)}.`);
 }

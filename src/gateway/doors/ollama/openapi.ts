@@ -25,7 +25,7 @@ const options: JsonSchema = {
     num_ctx: { type: ["integer", "null"], minimum: 1 },
     num_predict: { type: ["integer", "null"], minimum: -2 },
     ...Object.fromEntries(sampling),
-    ...Object.fromEntries(LOADING.map((name) => [name, { description: "Of no effect: the model's file says it." }])),
+    ...Object.fromEntries(LOADING.map((name) => [name, { description: "No effect: set in the model's file." }])),
   },
 };
 const common = {
@@ -98,7 +98,7 @@ export const described = {
     answers: WHOLE_OR_LINES,
   },
   "POST /api/embed": {
-    summary: "Turn texts into vectors, in Ollama's format",
+    summary: "Convert texts to vectors, in Ollama's format",
     body: body("OllamaEmbedRequest", {
       model: TEXT,
       input: { anyOf: [TEXT, { type: "array", items: TEXT }] },
@@ -109,10 +109,10 @@ export const described = {
     }),
   },
   "POST /api/embeddings": {
-    summary: "Turn a text into a vector, in Ollama's older format",
+    summary: "Convert a text to a vector, in Ollama's older format",
     body: body("OllamaEmbeddingsRequest", { model: TEXT, prompt: TEXT, options, keep_alive: common.keep_alive }),
   },
-  "GET /api/version": { summary: "Show the release of Ollama whose API this is" },
+  "GET /api/version": { summary: "Show the version of Ollama's API" },
   "GET /api/tags": { summary: "List the models, in Ollama's format" },
   "GET /api/ps": { summary: "List the models that are loaded, in Ollama's format" },
   "POST /api/show": { summary: "Show a model, in Ollama's format", body: named({ verbose: FLAG }) },

@@ -70,7 +70,7 @@ function checkContext(value: unknown, model: ModelSpec | undefined, at: string):
   if (contextTokens === 0 || (value as number) <= contextTokens) return;
   throw invalid(
     at,
-    `"${at}" asks for ${value} tokens of context; "${model?.name}" has ${contextTokens}. Send ${contextTokens} or less, or raise \`ctx_size\` in the model's file.`,
+    `"${at}" requests ${value} tokens of context; "${model?.name}" has ${contextTokens}. Send ${contextTokens} or less, or raise \`ctx_size\` in the model's file.`,
   );
 }
 

@@ -85,7 +85,7 @@ const routes: readonly Route[] = [
     decodeCompletion,
   ),
   listed("/v1/embeddings", "EmbeddingRequest", "embedding", "openai.embedding", {
-    summary: "Turn texts into vectors",
+    summary: "Convert texts to vectors",
     answers: { "application/json": embeddingAnswer },
   }),
   listed("/v1/audio/speech", "SpeechRequest", "speech", "openai.speech", {

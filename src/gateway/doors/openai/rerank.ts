@@ -24,7 +24,7 @@ const isText = (value: unknown): value is string => isString(value) && value !==
 const isTextObject = (value: unknown): value is Body => isObject(value) && isText(value["text"]);
 
 const TEXT = { type: "string", minLength: 1 };
-const query: DescribedRule = { passes: isText, expected: "a string that is not empty", schema: TEXT };
+const query: DescribedRule = { passes: isText, expected: "a non-empty string", schema: TEXT };
 const textList: DescribedRule = {
   passes: (value) =>
     isText(value) || (Array.isArray(value) && value.length > 0 && value.length <= MAX_DOCUMENTS && value.every(isText)),
@@ -106,7 +106,7 @@ function checkRerank(json: JsonObject): void {
     const at = `documents[${index}]`;
     throw invalid(
       at,
-      `"${at}" must be a string that is not empty, or an object with such a "text"; found ${shown(document)}.`,
+      `"${at}" must be a non-empty string, or an object with such a "text"; found ${shown(document)}.`,
     );
   }
   optional(json, "top_n", integer(1));

@@ -113,7 +113,7 @@ const FRAME: JsonSchema = {
 
 const described = {
   list: { summary: "List the pipelines", answers: { "application/json": { type: "object" } } },
-  hello: { summary: "Say that the listener answers", answers: { "application/json": MESSAGE } },
+  hello: { summary: "Check that the listener responds", answers: { "application/json": MESSAGE } },
   input: {
     summary: "Run a pipeline",
     body: pipelineRequestSchema,

@@ -115,7 +115,7 @@ async function spoken(
       request: { user: "", Input: "", text, Entry, ...(voice === null ? {} : { [stage.section]: { voice } }) },
     });
     const sound = frames.find(({ type }) => type === "audio/wav");
-    if (sound === undefined) throw new AssistantError("stage_failed", `The stage "${stage.name}" made no sound.`);
+    if (sound === undefined) throw new AssistantError("stage_failed", `The stage "${stage.name}" produced no audio.`);
     return Buffer.from(String(sound.chunk), "base64");
   } finally {
     ended?.();
@@ -136,7 +136,7 @@ const lacks = (name: string, what: string): AssistantError =>
 function textIn(fields: Fields, name: string): string {
   const value = fields[name];
   if (typeof value === "string" && value !== "") return value;
-  throw invalid(name, `"${name}" must be a string that is not empty; found ${shown(value)}.`);
+  throw invalid(name, `"${name}" must be a non-empty string; found ${shown(value)}.`);
 }
 
 /** It becomes part of a path. */
@@ -165,18 +165,18 @@ const ONE = ["user", "conversation_id"];
 
 const described = {
   awake: {
-    summary: "Greet in a voice: a line of text, a line of sound",
+    summary: "Greet in a voice: a line of text and a line of audio",
     body: fieldsOf(["user", "voice"]),
     answers: { [LINES]: fieldsOf(["type", "chunk"]) },
   },
   gpttest: { summary: "Speak a text", answers: { "audio/wav": { type: "string", format: "binary" } } },
-  messages: { summary: "List the messages of a conversation that Dify keeps", query: fieldsOf(ONE), answers },
+  messages: { summary: "List the messages of a conversation in Dify", query: fieldsOf(ONE), answers },
   suggested: { summary: "List questions that Dify suggests after a conversation", query: fieldsOf(ONE), answers },
   conversations: {
-    summary: "List the conversations of a user that Dify keeps",
+    summary: "List the conversations of a user in Dify",
     query: fieldsOf(["user"], { last_id: string, limit: { type: "integer", minimum: 1, maximum: MAX_LIMIT } }),
     answers,
   },
-  rename: { summary: "Rename a conversation that Dify keeps", body: fieldsOf([...ONE, "name"]), answers },
-  delete: { summary: "Delete a conversation that Dify keeps", body: fieldsOf(ONE), answers },
+  rename: { summary: "Rename a conversation in Dify", body: fieldsOf([...ONE, "name"]), answers },
+  delete: { summary: "Delete a conversation in Dify", body: fieldsOf(ONE), answers },
 } as const satisfies Readonly<Record<string, RouteDescription>>;

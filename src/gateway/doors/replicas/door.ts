@@ -132,7 +132,7 @@ function routeQuery({ query: given, headers }: FastifyRequest): {
 } {
   const query = capabilitiesOf(given, "query");
   if (query === undefined)
-    throw new AssistantError("invalid_request", "The query asks for no capability, as /route?type=chat does.", {
+    throw new AssistantError("invalid_request", "The query names no capability; expected one, such as /route?type=chat.", {
       param: "query",
     });
   const from = headers["x-delegated-from"]?.toString() ?? "";

@@ -51,7 +51,7 @@ export function registerObjectRoutes(app: FastifyInstance, objects: Objects): vo
     };
     const body = { bodyType: "application/octet-stream", body: { type: "string", format: "binary" } } as const;
     const limit = { bodyLimit: Number.MAX_SAFE_INTEGER };
-    const ttl = { type: "integer", minimum: 1, maximum: MAX_TTL_S, description: "Seconds for which it is kept." };
+    const ttl = { type: "integer", minimum: 1, maximum: MAX_TTL_S, description: "Seconds to keep it." };
     const query = { properties: { ttl_seconds: ttl } };
     scoped.post(
       OBJECTS_PATH,

@@ -18,7 +18,7 @@ export const chatRoute = (workers: Workers): InferenceRoute => ({
   wire: "openai.chat",
   describe: {
     summary: "Ask the worker that was reserved for a chat",
-    description: "The answer is the worker's text as it comes; it is empty where no worker is reserved.",
+    description: "The answer is the worker's text as it arrives; empty if no worker is reserved.",
     body: CHAT_BODY,
     bodyType: "application/x-www-form-urlencoded",
     answers: { [EVENT_STREAM]: { type: "string" } },

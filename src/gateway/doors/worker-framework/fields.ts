@@ -97,7 +97,7 @@ export function capabilitiesField({ capabilities = {} }: Fields): Capabilities {
   if (isObject && isPlain && entries.length <= MAX_CAPABILITIES) return value as Capabilities;
   throw invalid(
     "capabilities",
-    `an object of at most ${MAX_CAPABILITIES} entries, each a text, a number or true or false`,
+    `an object of at most ${MAX_CAPABILITIES} entries, each a string, a number, true or false`,
   );
 }
 

@@ -30,10 +30,10 @@ const REGISTRATION = {
   type: "object",
   properties: {
     name: { type: "string", description: "The model that the worker serves." },
-    endpoint: { type: "string", description: "Where it is asked, such as http://127.0.0.1:9001/v1/completion." },
+    endpoint: { type: "string", description: "URL for requests, such as http://127.0.0.1:9001/v1/completion." },
     protocol: { type: "string", enum: ["form"], default: "form" },
     slots: { type: "integer", minimum: 1, default: 1, description: "Requests it works on at once." },
-    capabilities: { type: "object", description: "What it offers, by name." },
+    capabilities: { type: "object", description: "Its capabilities, by name." },
   },
   required: ["name", "endpoint"],
 };
@@ -126,9 +126,9 @@ export function registerWorkerRoutes(app: FastifyInstance, options: WorkerRoutes
       workers.revoke(name, { historyId, userId: userField({ user_id: user }), owner });
     return await reply.code(204).send();
   });
-  app.get("/v1.0/worker/debug", listing("List workers by name, with what each does"), async () => workers.debug());
+  app.get("/v1.0/worker/debug", listing("List workers by name, with the state of each"), async () => workers.debug());
   app.get("/v1.0/worker/list", listing("List the names of workers", "array"), async () => workers.names());
-  app.post("/v1.0/chat/abort", forClients("Have workers give up chats", RESERVATION), async (request, reply) => {
+  app.post("/v1.0/chat/abort", forClients("Abort chats of workers", RESERVATION), async (request, reply) => {
     const fields = fieldsOf(request.body);
     const asked = { userId: userField(fields), owner: ownerOf(request.identity) };
     await workers.abort(historiesField(fields).map((historyId) => ({ historyId, ...asked })));

@@ -55,7 +55,7 @@ describe("a build in the background", () => {
   it("tells why it failed, and stays known to have", async () => {
     await writeBackgroundBuild(documents, await buildOf({ state: "failed", problem: "No compiler\nmore" }));
     expect(await backgroundNews(documents)).toBe(
-      "The native engine could not be built in the background: No compiler. `assistant doctor` says more.",
+      "The native engine could not be built in the background: No compiler. `assistant doctor` shows details.",
     );
     expect(await backgroundNews(documents)).toBe(null);
     expect(await readBackgroundBuild(documents)).toMatchObject({ state: "failed", problem: "No compiler\nmore" });

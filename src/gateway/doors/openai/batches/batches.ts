@@ -319,7 +319,7 @@ export class Batches implements Job {
       const answered = await this.#results.counts(id);
       return { ...record, value: { ...value, counts: { ...answered, total: value.counts.total } } };
     }
-    const message = task?.error?.message ?? "The batch's task is not there any longer.";
+    const message = task?.error?.message ?? "The batch's task no longer exists.";
     const errors = [{ code: task?.error?.code ?? "internal", message, param: null, line: null }];
     const status = task?.status === "cancelled" ? "cancelled" : "failed";
     const since = { ...value.since, [status]: this.#options.clock.now() };
@@ -350,7 +350,7 @@ export class Batches implements Job {
 
   #routeOf({ endpoint }: StoredBatch): InferenceRoute {
     const route = this.#options.routes.find(({ path }) => path === endpoint);
-    if (route === undefined) throw new AssistantError("internal", `Batches are not for ${endpoint}.`);
+    if (route === undefined) throw new AssistantError("internal", `Batches do not support ${endpoint}.`);
     return route;
   }
 }

@@ -82,7 +82,7 @@ export async function checkInput(
       } else if (body["model"] !== model)
         errors.push({
           ...{ ...at, code: "mismatched_model", param: "body.model" },
-          message: `All requests of a batch are for one model; found ${shown(body["model"])} after "${model.slice(0, 100)}".`,
+          message: `All requests of a batch must use one model; found ${shown(body["model"])} after "${model.slice(0, 100)}".`,
         });
     }
     if (total > MAX_REQUESTS) {

@@ -85,7 +85,7 @@ function orderOf(body: unknown, endpoints: readonly string[]): NewBatch {
   if (!isObject(body)) throw invalid("", `The body must be a JSON object; found ${shown(body)}.`);
   const unknown = Object.keys(body).find((name) => !FIELDS.includes(name));
   if (unknown !== undefined)
-    throw invalid(unknown.slice(0, 100), `There is no field ${shown(unknown)}; there are ${FIELDS.join(", ")}.`);
+    throw invalid(unknown.slice(0, 100), `There is no field ${shown(unknown)}; expected one of ${FIELDS.join(", ")}.`);
   const { input_file_id: inputFileId, endpoint, completion_window: completionWindow } = body;
   if (!isString(inputFileId))
     throw invalid("input_file_id", `"input_file_id" must be the id of a file; found ${shown(inputFileId)}.`);

@@ -74,7 +74,7 @@ function fieldsOf(body: unknown, names: readonly string[]): Body {
   if (other !== undefined)
     throw invalid(
       other.slice(0, 100),
-      `There is no field ${JSON.stringify(other.slice(0, 100))}; there are ${names.join(", ")}.`,
+      `There is no field ${JSON.stringify(other.slice(0, 100))}; expected one of ${names.join(", ")}.`,
     );
   return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null));
 }

@@ -55,7 +55,7 @@ function described(fields: ReadonlyMap<string, string>): Omit<NewFile, "filename
   if (unknown !== undefined)
     throw invalid(
       unknown.slice(0, 100),
-      `There is no field ${shown(unknown)}; there are file, ${[...FIELDS].join(", ")}.`,
+      `There is no field ${shown(unknown)}; expected one of file, ${[...FIELDS].join(", ")}.`,
     );
   const purpose = fields.get("purpose") ?? DEFAULT_PURPOSE;
   if (!purposes.passes(purpose))

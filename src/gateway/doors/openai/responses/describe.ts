@@ -46,13 +46,13 @@ const params: JsonSchema = { type: "object", required: ["id"], properties: { id 
 export const described = {
   create,
   get: {
-    summary: "Show a kept response, or its stream again",
+    summary: "Show a stored response, or replay its stream",
     params,
     query: { type: "object", properties: { stream: { enum: ["true", "false"] }, starting_after: count } },
     answers,
   },
   inputItems: {
-    summary: "List what a kept response answers",
+    summary: "List the input items of a stored response",
     params,
     query: {
       type: "object",
@@ -61,9 +61,9 @@ export const described = {
     answers: { "application/json": { type: "object" } },
   },
   cancel: {
-    summary: "End a response that is made in the background",
+    summary: "Cancel a background response",
     params,
     answers: { "application/json": response },
   },
-  delete: { summary: "Delete a kept response", params, answers: { "application/json": { type: "object" } } },
+  delete: { summary: "Delete a stored response", params, answers: { "application/json": { type: "object" } } },
 } as const satisfies Readonly<Record<string, RouteDescription>>;

@@ -25,7 +25,7 @@ export const metadata: DescribedRule = {
     isObject(value) &&
     Object.keys(value).length <= MAX_PAIRS &&
     Object.entries(value).every(([key, held]) => key.length <= 64 && isString(held) && held.length <= 512),
-  expected: `an object of at most ${MAX_PAIRS} texts of up to 512 characters, under names of up to 64`,
+  expected: `an object of at most ${MAX_PAIRS} strings of up to 512 characters, with names of up to 64`,
   schema: {
     type: "object",
     maxProperties: MAX_PAIRS,
@@ -84,7 +84,7 @@ const TRANSLATED: ReadonlySet<string> = new Set(["input", "model", "tools", "too
 /** What is refused, and what to do instead. */
 const refused: Readonly<Record<string, string>> = {
   context_management: "Send the items that the model is to see.",
-  moderation: "Leave it out: no model here moderates.",
+  moderation: "Omit it: moderation is not supported.",
   prompt: "Send the prompt itself in instructions and input.",
   messages: "Use input.",
   max_tokens: "Use max_output_tokens.",
@@ -143,7 +143,7 @@ function checkParts(at: string, value: unknown): void {
     if (part === null) continue;
     const rule = Object.hasOwn(known, name) ? known[name] : undefined;
     if (rule === undefined)
-      throw invalid(`${at}.${name}`, `There is no field "${at}.${name}"; there are ${Object.keys(known).join(", ")}.`);
+      throw invalid(`${at}.${name}`, `There is no field "${at}.${name}"; expected one of ${Object.keys(known).join(", ")}.`);
     mustBe(rule, part, `${at}.${name}`);
   }
 }

@@ -62,6 +62,6 @@ async function eventsOf(
   if (stored === null) throw responseNotFound(id);
   const { events } = stored;
   if (events === null)
-    throw invalid("stream", `The response "${id}" has no stream: it was not made with "background" and "stream".`);
+    throw invalid("stream", `The response "${id}" has no stream: it was not created with "background" and "stream".`);
   return isPending(stored) ? responses.follow(tenant, id, responses.live(id), after + 1) : events.slice(after + 1);
 }

@@ -71,7 +71,7 @@ export class Responses {
         if (items !== null) return items;
         throw invalid(
           "previous_response_id",
-          `There is no stored response "${id.slice(0, 100)}", or one that it goes on from was deleted.`,
+          `There is no stored response "${id.slice(0, 100)}", or one that it continues was deleted.`,
         );
       },
       item: async (id) => {
@@ -233,5 +233,5 @@ const storedOf = (
 export const responseNotFound = (id: string): AssistantError =>
   new AssistantError("response_not_found", `No response with the id "${id.slice(0, 100)}" is stored.`, {
     param: "response_id",
-    remedy: "Responses are kept for `[server] keep_responses_days`, and not where a request has `store = false`.",
+    remedy: "Responses are stored for `[server] keep_responses_days`, except with `store = false`.",
   });

@@ -24,7 +24,7 @@ function customTool({ name, description, format }: Body, at: string): Body {
   if (isGrammar(format))
     throw invalid(
       `${at}.format`,
-      `"${at}.format" must be {"type": "text"} or missing; found ${shown(format)}. No engine here keeps to a grammar within a call.`,
+      `"${at}.format" must be {"type": "text"} or missing; found ${shown(format)}. No engine supports grammars within calls.`,
     );
   const described = typeof description === "string" ? { description } : {};
   return { type: "function", function: { name, ...described, parameters: CUSTOM_PARAMETERS } };

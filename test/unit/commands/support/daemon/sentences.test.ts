@@ -44,7 +44,7 @@ describe("reload says", () => {
   test("what changed, or that nothing did", () => {
     expect(
       reloadMessage({ added: ["a"], changed: ["b", "c"], removed: [], restartSettings: ["server.http_addr"] }),
-    ).toEqual(["Added: a", "Changed: b, c", "server.http_addr changed: `assistant restart` brings it into force"]);
+    ).toEqual(["Added: a", "Changed: b, c", "server.http_addr changed: `assistant restart` applies it"]);
     expect(reloadMessage({ unchanged: ["a"] })).toEqual(["Reloaded; no model changed."]);
   });
 });
