@@ -11,8 +11,8 @@ import { preload, shrink } from "./scaling.ts";
 import { disarm, refusal, type SchedulerState, type Turn } from "./state.ts";
 
 /**
- * Takes over a configuration, at start or on reload. Only models whose fingerprint differs, or that are gone, leave;
- * a model that keeps its name keeps its queue.
+ * Applies a configuration, at start or on reload. Only models that were removed or whose fingerprint differs are
+ * drained; a model that keeps its name keeps its queue.
  */
 export function configured(turn: Turn, config: SchedulerConfig): void {
   const { state } = turn;
@@ -45,7 +45,7 @@ export function configured(turn: Turn, config: SchedulerConfig): void {
     model.memoryPending = config.memoryPending?.has(spec.name) ?? false;
     if ((spec.preload || (spec.replicasMin ?? 0) > 0) && !wasWanted) toPreload.push(model);
   }
-  // They finish what they do, however long it takes; what waits for them goes elsewhere.
+  // Their requests finish, however long they take; waiting ones go elsewhere.
   if (config.settings.isDrained === true)
     for (const instance of [...state.instances.values()]) leave(turn, instance, "evicted");
   if (wasDrained || config.settings.isDrained === true)
@@ -61,7 +61,7 @@ function takeDevices({ state, now }: Turn, devices: readonly Device[]): void {
   for (const device of devices) {
     const known = state.devices.get(device.id);
     if (known !== undefined && state.measures) {
-      // What was measured since the daemon's start is newer than what comes with a reload.
+      // Measurements since the daemon's start are newer than the figures of a reload.
       forgetFigures(known);
       continue;
     }
@@ -111,7 +111,7 @@ function removeModel(turn: Turn, model: ModelRecord): void {
   turn.state.dirty.add(model);
 }
 
-/** Devices the model may run on: those it names, else all GPUs, else the CPU. */
+/** Devices the model may run on: those it names, otherwise all GPUs, otherwise the CPU. */
 function eligibleDevices(state: SchedulerState, { spec }: ModelRecord): DeviceRecord[] {
   const all = [...state.devices.values()];
   if (spec.devices.length > 0) return all.filter(({ id }) => spec.devices.includes(id));
@@ -120,8 +120,8 @@ function eligibleDevices(state: SchedulerState, { spec }: ModelRecord): DeviceRe
 }
 
 /**
- * Models that may run on the same devices, directly or by way of a third model, keep one account of what their tenants
- * got. Those that share no device don't: work on one is nothing that was taken from who waits for the other.
+ * Models that may run on the same devices, directly or through a third model, share one account of what their tenants
+ * received. Models without a shared device do not: work on one takes nothing from those waiting for the other.
  */
 function shareAccounts(state: SchedulerState): void {
   const pools: { readonly devices: Set<string>; readonly models: ModelRecord[] }[] = [];

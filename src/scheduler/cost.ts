@@ -2,26 +2,26 @@ import type { RequestRecord } from "./records.ts";
 import type { Target } from "./target.ts";
 
 /**
- * A token that is not cached counts this often. Its own time is what this request waits; but it also delays all who
- * come after, and what it adds to the cache pushes something else out.
+ * Weight of an uncached token. It delays not only this request but also later ones, and what it adds to the cache
+ * displaces something else.
  */
 export const MISS_WEIGHT = 3;
-/** Weight of the sequences that a target decodes already: each slows down its answer a little. */
+/** Weight of the sequences that a target is decoding: each is slowed down a little by another answer. */
 const DECODE_SHARE = 0.1;
 
 export interface Cost {
-  /** Until the first token, milliseconds. */
+  /** Time to first token, milliseconds. */
   readonly firstTokenMs: number;
-  /** What targets are compared by: the same, with what the request takes from others. */
+  /** What targets are compared by: the same, plus what the request costs others. */
   readonly weighedMs: number;
 }
 
 /**
- * What it costs to send the request to the target, an instance here or a model on another node, `now`:
+ * The cost of sending the request now to the target, an instance here or a model on another node:
  *
- *   until the first token = way there and load + prompts before it + uncached prompt tokens ÷ prefill rate
- *   compared by           = the same with uncached tokens counted three times, + tokens of those that wait for it ÷ prefill rate
- *                         + 0.1 × expected answer × time per token × share of its slots that decode
+ *   time to first token = network and load + prompts ahead of it + uncached prompt tokens ÷ prefill rate
+ *   cost                = the same with uncached tokens counted three times, + tokens parked for it ÷ prefill rate
+ *                       + 0.1 × expected answer × time per token × share of its slots that decode
  */
 export function costOf(target: Target, request: RequestRecord, cachedTokens: number, now: number): Cost {
   const { prefillPerMs } = target;

@@ -17,9 +17,9 @@ import { noticeArrival } from "./waits.ts";
 const IDLE_RECHECK_MS = 60_000;
 
 /**
- * Decides what follows from one event. Pure in all but one thing: it changes the state it is given, and nobody else
- * does. Equal states and events give equal effects; time comes in as `now` (epoch milliseconds) and never goes back.
- * The caller carries out the effects, in order, before it decides the next event.
+ * Decides the consequences of one event. Pure except that it modifies the state it is given, which nothing else does.
+ * Equal states and events give equal effects; time is passed as `now` (epoch milliseconds) and never goes back. The
+ * caller carries out the effects, in order, before it decides the next event.
  */
 export function decide(state: SchedulerState, event: SchedulerEvent, now: number): Effect[] {
   const turn: Turn = { state, now, effects: [] };
@@ -33,7 +33,7 @@ export function decide(state: SchedulerState, event: SchedulerEvent, now: number
   return turn.effects;
 }
 
-/** What each kind of event does by itself. */
+/** The direct consequences of each kind of event. */
 const handlers: {
   readonly [Type in SchedulerEvent["type"]]: (turn: Turn, event: Extract<SchedulerEvent, { type: Type }>) => void;
 } = {
@@ -58,8 +58,8 @@ const handlers: {
 };
 
 /**
- * One thing that is due. Each has its own conclusions and effects: ten models that came due together would hold all of
- * them up to the last.
+ * Handles one thing that is due. Each has its own conclusions and effects: handling ten models at once would delay the
+ * first until the last is done.
  */
 function tick(turn: Turn): void {
   const { state } = turn;
@@ -84,13 +84,16 @@ function tick(turn: Turn): void {
 function idleLongEnough(turn: Turn, instance: InstanceRecord): void {
   const { model } = instance;
   if (!isEvictable(instance)) return;
-  // The last ones stay for the next request; it is looked at again in case another one comes up meanwhile.
+  // The minimum stays for the next request; it is checked again in case another instance becomes ready meanwhile.
   if (model.supply.future <= (model.spec.replicasMin ?? 0))
     arm(turn, instance.idle, turn.now + (model.idleTtlMs ?? 0) + IDLE_RECHECK_MS);
   else leave(turn, instance, "idle");
 }
 
-/** The pause after a failure is over. Waiting requests start the model by themselves; this is for who else wants it. */
+/**
+ * The pause after a failure is over. Waiting requests start the model themselves; this is for preloaded and pinned
+ * models.
+ */
 function retry(turn: Turn, model: ModelRecord): void {
   if (model.removed || turn.state.closing || model.queue.size > 0) return;
   if (model.wantedInstances > 0) preload(turn, model, model.wantedInstances);
@@ -100,7 +103,7 @@ function retry(turn: Turn, model: ModelRecord): void {
 function phaseOverdue(turn: Turn, instance: InstanceRecord): void {
   const { phase } = instance.life;
   if (phase === "planned") {
-    // Others were quicker with the memory: who waits is placed anew, by what is known now.
+    // Other programs took the memory first: the request is placed again with the current figures.
     if (!lookAgain(turn, instance)) remove(turn, instance);
   } else if (phase === "leaving") stopNow(turn, instance);
   else if (phase === "ordered" || phase === "starting") orderUnanswered(turn, instance);

@@ -6,14 +6,14 @@ import { isReserved } from "./reserve.ts";
 import { arm, disarm, type Turn } from "./state.ts";
 import { Work } from "./target.ts";
 
-/** A token of an answer takes more than one of a prompt: a counter of virtual tokens weighs it so. */
+/** Weight of an answer's token in the fairness counters, relative to a prompt's: it takes longer. */
 export const OUTPUT_WEIGHT = 2;
-/** Requests that one decision dispatches, so that it does not take long; for the others there is a tick at once. */
+/** Limits the duration of one decision; a tick follows at once for the rest. */
 const MAX_DISPATCHED_AT_ONCE = 2;
-/** Requests of one decision that may be told to wait for an instance; more are looked at a moment later. */
+/** Requests that one decision may park for an instance; the rest are considered a moment later. */
 const MAX_PARKED_AT_ONCE = 2;
 
-/** Gives waiting requests the slots that are free, in the queue's order and where the policy says. */
+/** Gives free slots to waiting requests, in the queue's order and as the policy decides. */
 export function serve(turn: Turn, model: ModelRecord): void {
   const { state, now } = turn;
   disarm(turn, model.serveDue);
@@ -30,7 +30,7 @@ export function serve(turn: Turn, model: ModelRecord): void {
     const overdue = model.queue.overdue(now);
     let request = overdue ?? model.queue.peek(now);
     if (overdue === null && request !== null && isReserved(model, request, now)) {
-      // More than half of the slots are one tenant's at most: no other is kept out.
+      // If one tenant holds more than half of the slots, no other one is kept out.
       request = model.queue.peekBeside(request.tenant, now);
       if (request === null) arm(turn, model.serveDue, model.othersUntil);
     }
@@ -57,10 +57,10 @@ export function serve(turn: Turn, model: ModelRecord): void {
   }
 }
 
-/** The next tick serves the rest of the queue; what it lacks is not known before. */
+/** The next tick serves the rest of the queue; only then is it known what it lacks. */
 export const isUnfinished = ({ serveDue }: ModelRecord, now: number): boolean => serveDue.armed && serveDue.at <= now;
 
-/** For a request that nobody is before. False: it has to wait. */
+/** For a request with an empty queue. False: it has to wait. */
 export function dispatchAtOnce(turn: Turn, request: RequestRecord): boolean {
   const { model } = request;
   if (model.available.size === 0 || isReserved(model, request, turn.now)) return false;
@@ -83,8 +83,8 @@ function dispatch(turn: Turn, request: RequestRecord, instance: InstanceRecord, 
 }
 
 /**
- * Counts what the tenant got; `tokens` is all that this request is taken to be worth now. Models on one device have one
- * account, in which a token counts for the time that one of the model's prompt takes: a small model's are cheap.
+ * Charges the tenant; `tokens` is the estimate for this request so far. Models on one device share an account, in which
+ * a token counts as the time of one of the model's prompt tokens: those of a small model are cheap.
  */
 export function charge({ state }: Turn, work: Work, instance: InstanceRecord, tokens: number): void {
   const { tenant } = work.facts;
@@ -93,7 +93,7 @@ export function charge({ state }: Turn, work: Work, instance: InstanceRecord, to
   work.charged = units;
 }
 
-/** The request waits for an instance that holds its beginning, until something happens there or `untilMs`. */
+/** The request waits for an instance that has its prefix cached, until an event there or `untilMs`. */
 function park(turn: Turn, request: RequestRecord, instance: InstanceRecord, untilMs: number): void {
   request.model.queue.park(request);
   request.stage = { type: "parked", on: instance };
@@ -102,7 +102,7 @@ function park(turn: Turn, request: RequestRecord, instance: InstanceRecord, unti
 }
 
 /**
- * The instance that answers what takes no slot, such as how many tokens a text has: any that is up, busy or not. Null:
+ * The instance that answers requests without a slot, such as counting tokens: any that is ready, busy or not. Null:
  * there is none.
  */
 export function readable({ instances }: ModelRecord): InstanceRecord | null {
@@ -113,7 +113,7 @@ export function readable({ instances }: ModelRecord): InstanceRecord | null {
   return found;
 }
 
-/** Sends a request that takes no slot to whoever is up. False: it waits until somebody is. */
+/** Sends a request without a slot to a ready instance. False: it waits until there is one. */
 export function readAtOnce(turn: Turn, request: RequestRecord): boolean {
   const { model, facts } = request;
   const instance = readable(model);

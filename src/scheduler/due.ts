@@ -1,4 +1,4 @@
-/** A moment at which something is to be looked at again. `arm` and `disarm` of state.ts set it. */
+/** A time at which something is to be checked again. `arm` and `disarm` of state.ts set it. */
 export class Due<What> {
   readonly what: What;
   /** Epoch milliseconds. */

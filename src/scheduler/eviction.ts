@@ -4,16 +4,16 @@ import { bytesOn, fitsBeside } from "./memory.ts";
 import type { DeviceRecord, InstanceRecord, ModelRecord } from "./records.ts";
 import type { SchedulerState, Turn } from "./state.ts";
 
-/** A model that was loaded for a stream of requests keeps its place for this many times the time of a load. */
+/** A model loaded for a series of requests is kept for this many load times. */
 const RESIDENCE_LOADS = 4;
-/** A stream has ended when nothing came for this many times its usual gap. */
+/** A series of requests has ended when none came for this many times the usual interval. */
 const DRY_GAPS = 3;
-/** What a load is taken to take where none was measured: weights at a gigabyte a second. */
+/** Assumed speed of a load that has not been measured: a gigabyte of weights per second. */
 const BYTES_PER_MS = 1e6;
 
 /**
- * An instance may be evicted when nobody would miss work by it: it is up and idle, or it is still loading for requests
- * that have gone since, or it is a restart that nobody waits for. Never busy, never pinned, and never twice.
+ * An instance may be evicted if no work is lost by it: it is ready and idle, or it is still loading for requests that
+ * no longer exist, or it is a restart that no request waits for. Never busy, never pinned, and never twice.
  */
 export function isEvictable(instance: InstanceRecord): boolean {
   const { model, purpose, inFlight } = instance;
@@ -27,11 +27,11 @@ export function isEvictable(instance: InstanceRecord): boolean {
 }
 
 /**
- * The instances that must go so that one more of `model` has a place on `device`, those first that are least worth
- * keeping; an empty list when there is room; null when those that may go are not enough. Looks only, changes nothing.
+ * The instances to stop so that one more of `model` has room on `device`, least valuable first; empty if there is room;
+ * null if no set of evictable instances is enough. Does not change the state.
  *
- * Room is counted as it will be when everything decided has happened, so that a place that is being freed for one
- * waiter is not given to a second, and an instance that is leaving is never chosen again.
+ * Room is computed from the state after all pending decisions, so that room being freed for one model is not given to a
+ * second, and an instance that is leaving is never chosen again.
  */
 export function victimsFor(
   turn: Turn,
@@ -62,13 +62,16 @@ export function victimsFor(
     return false;
   };
   if (!gather(device, fits)) return null;
-  // A small one that went first may not be needed beside the large one that came last.
+  // A small victim chosen first may be unnecessary if a large one was added last.
   for (const victim of [...victims])
     if (fits(victims.filter((other) => other !== victim))) victims.splice(victims.indexOf(victim), 1);
   return gather(null, hasPlace) ? victims : null;
 }
 
-/** Who may go now for `waiter`, least worth first: idle ones, then, when it has waited too long, busy ones. */
+/**
+ * The instances that may be stopped now for `waiter`, least valuable first: idle ones, then, when it has waited too
+ * long, busy ones.
+ */
 function candidates(turn: Turn, waiter: ModelRecord, device: DeviceRecord | null): InstanceRecord[] {
   const { state, now } = turn;
   const free = (instance: InstanceRecord): boolean =>
@@ -82,7 +85,9 @@ function candidates(turn: Turn, waiter: ModelRecord, device: DeviceRecord | null
   return [...idle, ...busy];
 }
 
-/** What is lost with an idle instance: its load, the more likely to be needed again the more recently it was used. */
+/**
+ * The value of an idle instance: its load time, which is more likely to be needed again the more recently it was used.
+ */
 function worth(instance: InstanceRecord, now: number): number {
   const reloadMs = instance.model.loadMs.value ?? instance.bytes / BYTES_PER_MS;
   return (reloadMs + 1) / (now - instance.lastUsedAt + 1);
@@ -91,7 +96,7 @@ function worth(instance: InstanceRecord, now: number): number {
 const overdueAt = ({ state }: Turn, waiter: ModelRecord): number =>
   waiter.queue.waitingSince + state.settings.maxSwapWaitMs;
 
-/** Epoch ms from which the instance may be ended for the waiter; Infinity: not by the clock alone. */
+/** Epoch ms from which the instance may be stopped for the waiter; Infinity: time alone does not permit it. */
 function mayGoAt(turn: Turn, instance: InstanceRecord, waiter: ModelRecord): number {
   const { maxSwapWaitMs } = turn.state.settings;
   if (isEvictable(instance)) return Math.min(overdueAt(turn, waiter), keptUntil(instance));
@@ -100,8 +105,8 @@ function mayGoAt(turn: Turn, instance: InstanceRecord, waiter: ModelRecord): num
 }
 
 /**
- * Until when an idle instance keeps its place although another model waits for it. Models that are asked for in turn
- * would else swap at every request; one whose requests come further apart than a load takes gives way at once.
+ * Until when an idle instance is kept although another model waits for it. Otherwise, models used alternately would
+ * swap on every request. A model whose requests are further apart than a load takes gives way at once.
  */
 function keptUntil({ model, readyAt }: InstanceRecord): number {
   const { arrivalGapMs, loadMs } = model;
@@ -109,7 +114,7 @@ function keptUntil({ model, readyAt }: InstanceRecord): number {
   return Math.min(readyAt + RESIDENCE_LOADS * loadMs.value, model.lastArrivedAt + DRY_GAPS * arrivalGapMs.value);
 }
 
-/** When it is worth looking again for room that no event will announce; null: never. */
+/** When to look again for room that no event will announce; null: never. */
 export function lookAgainAt(turn: Turn, waiter: ModelRecord): number | null {
   let at = Number.POSITIVE_INFINITY;
   for (const instance of turn.state.instances.values()) {
@@ -120,7 +125,7 @@ export function lookAgainAt(turn: Turn, waiter: ModelRecord): number | null {
   return Number.isFinite(at) ? at : null;
 }
 
-/** The instances over the limit that may go now, after a reload lowered it. */
+/** The instances above the limit that can be stopped now, after a reload lowered it. */
 export function surplus(state: SchedulerState): InstanceRecord[] {
   const count = state.count("future") - state.settings.maxInstances;
   if (count <= 0) return [];

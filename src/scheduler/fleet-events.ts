@@ -6,14 +6,16 @@ import { setLife } from "./places.ts";
 import type { InstanceRecord, ModelRecord } from "./records.ts";
 import { arm, disarm, type Turn } from "./state.ts";
 
-/** A crashed instance whose next start is at most this far away is waited for; else who waits is told so. */
+/**
+ * If the next start of a crashed instance is at most this far away, requests wait for it; otherwise they are refused.
+ */
 const SOON_MS = 15_000;
-/** Pause after a failed start where the fleet names none. */
+/** Delay after a failed start if the fleet names none. */
 const DEFAULT_PAUSE_MS = 10_000;
 /** Conversations of a model that are remembered while no instance holds them. */
 const MAX_SLEEPING = 256;
 
-/** Takes over what the fleet says of an instance. What it says of one we do not know is not for us. */
+/** Applies a transition reported by the fleet. Instances unknown to the scheduler are ignored. */
 export function transitioned(turn: Turn, event: FleetEvent): void {
   const instance = turn.state.instances.get(event.snapshot.id);
   if (instance === undefined) return;
@@ -28,12 +30,12 @@ export function transitioned(turn: Turn, event: FleetEvent): void {
   else if (snapshot.state === "ready") ready(turn, instance, snapshot);
   else if (snapshot.state === "draining") setLife(turn, instance, { phase: "held" });
   else if (snapshot.state === "stopping") {
-    // Somebody else stops it: the same as if we had.
+    // Stopped by another party: treated as if the scheduler had ordered it.
     setLife(turn, instance, { phase: "leaving", cause: "stopped", restart: false, stopping: true });
     loseRequests(turn, instance, `Instance ${instance.id} was stopped before the answer had ended`, "engine_stopped");
   } else {
     turn.state.plans.delete(instance);
-    // The fleet may start again by itself what had failed.
+    // The fleet may restart a failed instance by itself.
     if (instance.life.phase === "failed") instance.startedAt = turn.now;
     setLife(turn, instance, { phase: "starting" });
   }
@@ -63,7 +65,7 @@ function absent(turn: Turn, instance: InstanceRecord, snapshot: InstanceSnapshot
   gone(turn, instance, snapshot.lastDeath?.message ?? `Instance ${instance.id} was stopped`);
 }
 
-/** The process is away. Its requests are lost, its room is free, and it comes back if that was the intention. */
+/** The process has exited. Its requests are lost, its room is free, and it restarts if that was intended. */
 function gone(turn: Turn, instance: InstanceRecord, message: string): void {
   const { model, device, life, pinOverride } = instance;
   loseRequests(turn, instance, message);
@@ -82,7 +84,7 @@ function failed(turn: Turn, instance: InstanceRecord, from: InstanceState, snaps
   const { model, life, device } = instance;
   const message = snapshot.lastDeath?.message ?? `Instance ${instance.id} failed for an unknown reason`;
   if (life.phase === "leaving") {
-    // It has ended another way than ordered; the fleet is to forget the failure, and the pause that comes with it.
+    // It ended in another way than ordered; make the fleet forget the failure, and the delay that comes with it.
     turn.effects.push({ type: "stop", instanceId: instance.id, cause: life.cause });
     gone(turn, instance, message);
     return;
@@ -101,7 +103,7 @@ function failed(turn: Turn, instance: InstanceRecord, from: InstanceState, snaps
   else arm(turn, model.retry, model.retry.armed ? Math.max(model.retry.at, retryAt) : retryAt);
 }
 
-/** The fleet has said nothing about an order for longer than a start may take. */
+/** The fleet has not responded to an order within the time that a start may take. */
 export function orderUnanswered(turn: Turn, instance: InstanceRecord): void {
   const { model } = instance;
   model.failure = {
@@ -111,11 +113,11 @@ export function orderUnanswered(turn: Turn, instance: InstanceRecord): void {
   };
   arm(turn, model.retry, turn.now + DEFAULT_PAUSE_MS);
   turn.effects.push({ type: "stop", instanceId: instance.id, cause: "stopped" });
-  // Nothing more is to be expected of it; a fleet that did start it has the order to stop it.
+  // Given up; if the fleet did start it, it has an order to stop it.
   remove(turn, instance);
 }
 
-/** The model may be started again at once: it is up, or an operator knows more than the pause after a failure does. */
+/** The model may be started again at once: an instance is ready, or an operator overrides the delay after a failure. */
 export function forgive(turn: Turn, model: ModelRecord): void {
   model.failure = null;
   disarm(turn, model.retry);
@@ -123,8 +125,9 @@ export function forgive(turn: Turn, model: ModelRecord): void {
 }
 
 /**
- * An instance has ended, and the fleet has saved so many of its conversations under these names, used last first. Which
- * name is whose is concluded from the order: the engine and the index both know what was used when.
+ * An instance has ended, and the fleet has saved this many of its conversations under these names, most recently used
+ * first. Which name belongs to which conversation follows from the order, because the engine and the index both know
+ * the order of use.
  */
 function putToSleep(instance: InstanceRecord, names: readonly string[]): void {
   const { sleeping, prefixes } = instance.model;
@@ -136,7 +139,7 @@ function putToSleep(instance: InstanceRecord, names: readonly string[]): void {
   }
 }
 
-/** An instance was given these conversations, used last first. They stay known: another one may be given copies. */
+/** An instance loaded these conversations, most recently used first. They stay known: another one may load copies. */
 function wake(instance: InstanceRecord, names: readonly string[]): void {
   const { sleeping, prefixes } = instance.model;
   const conversations = names.map((name) => sleeping.get(name)).filter((found) => found !== undefined);

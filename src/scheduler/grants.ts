@@ -3,14 +3,14 @@ import { hasProcess, type Use } from "./life.ts";
 import type { DeviceRecord, InstanceRecord } from "./records.ts";
 import type { SchedulerState } from "./state.ts";
 
-/** Threads of an instance on a GPU that asks for no number: one waits for it, one samples and answers. */
+/** Threads of an instance on a GPU without `threads`: one waits for the GPU, one samples and answers. */
 const GPU_THREADS = 2;
 
 /**
- * Threads of an instance that is about to be ordered, at least 1: the room was seen to before. On a CPU an even share
- * of what is free for it and those that may start beside it; a number below the budget was chosen for this model, so it
- * gets that as far as one is left for each other. Never more than is free, and one is kept for each that has a place
- * and no order yet.
+ * Threads of an instance about to be ordered, at least 1 (room has been checked). On a CPU an even share of the threads
+ * free for it and for those that may start next to it; a number below the budget was chosen for this model, so it gets
+ * that many as long as one is left for each other. Never more than are free, and one is kept for each planned instance
+ * without an order.
  */
 export function threadsFor(state: SchedulerState, instance: InstanceRecord): number {
   const { device, model } = instance;
@@ -28,15 +28,14 @@ export function threadsFor(state: SchedulerState, instance: InstanceRecord): num
 }
 
 /**
- * MiB of host memory that an instance which is about to be ordered may use for conversations without a slot: what its
- * model asks for, as far as the machine's budget goes. What all others were granted is taken until their processes are
- * gone. Of what is left an equal part is kept for each further instance, and one for any other model that may be asked
- * for.
+ * Host memory, in MiB, that an instance about to be ordered may use for conversations without a slot: what its model
+ * requests, within the machine's budget. Grants of other instances count until their processes have exited. An equal
+ * part of the rest is kept for each further instance, and one for any other model that may be requested.
  */
 export function hostCacheFor(state: SchedulerState, instance: InstanceRecord): number {
   let left = state.settings.hostCacheBudgetMib ?? Number.POSITIVE_INFINITY;
   for (const other of state.instances.values()) if (other !== instance) left -= other.hostCacheMib;
-  // The embedded engine has none.
+  // The embedded engine has no such cache.
   const further = furtherInstances(
     state,
     instance,
@@ -46,9 +45,9 @@ export function hostCacheFor(state: SchedulerState, instance: InstanceRecord): n
 }
 
 /**
- * Instances to leave a share for, those that `counts` says want one: those decided on, the missing replicas of this
- * model and of models that are to be up anyway, and one more where any other model may be asked for. Leaving a share
- * for each model of a long list would slow down the only one in use; leaving none would make every second model a swap.
+ * Instances to reserve a share for, among those that `counts` accepts: planned ones, missing replicas of this model and
+ * of preloaded models, and one more if any other model may be requested. Reserving a share for every model of a long
+ * list would slow down the only one in use; reserving none would make every second model a swap.
  */
 function furtherInstances(
   state: SchedulerState,
@@ -70,16 +69,16 @@ function furtherInstances(
 }
 
 /**
- * Most instances of one thread each, as a multiple of the budget: each more makes all slower while they are all at
- * work.
+ * Maximum number of instances with one thread each, as a multiple of the budget: each one slows down all others while
+ * all are busy.
  */
 const MAX_SHARING = 2;
 
 /**
- * Whether one more instance has a thread beside others on the same cores. Threads of one process wait for each other
- * many times within a token, so that one that has lost its core to another process holds up all of them; processes of
- * one thread share cores without loss. The first instance of a model may therefore start over the budget while all
- * others have one thread, rather than push a model out; a further replica would gain nothing.
+ * Whether one more instance has a thread next to others on the same cores. Threads of one process wait for each other
+ * many times per token, so one that has lost its core to another process holds up all of them; processes with one
+ * thread share cores without loss. The first instance of a model may therefore exceed the budget while all others have
+ * one thread, instead of evicting a model; another replica would gain nothing.
  */
 export function hasThread(
   { settings: { threadBudget } }: SchedulerState,

@@ -17,7 +17,7 @@ export const CANCELLED: RequestOutcome = {
   completionMs: null,
 };
 
-/** A lease that gives itself back exactly once, whichever of `finish`, dispose and the instance's death comes first. */
+/** A lease that releases itself exactly once, on `finish`, dispose or the instance's death, whichever comes first. */
 export class TargetLease implements Lease {
   readonly requestId: string;
   readonly targetId: string;
@@ -38,7 +38,7 @@ export class TargetLease implements Lease {
     this.queuedMs = facts.queuedMs;
   }
 
-  /** Whether a byte of the answer has come. */
+  /** Whether a byte of the answer has arrived. */
   get answering(): boolean {
     return this.#answering;
   }

@@ -1,8 +1,8 @@
 import type { StopCause } from "../core/fleet.ts";
 
 /**
- * What the scheduler has decided about an instance. It runs ahead of the fleet's state: an ordered stop counts from the
- * moment of the order, so that nothing is sent into a stopping process.
+ * The phase of an instance, as decided by the scheduler. It is ahead of the fleet's state: an ordered stop counts from
+ * the moment of the order, so that nothing is sent to a stopping process.
  *
  *   planned -> ordered -> starting -> ready <-> held
  *      |          |           |         |        |
@@ -11,14 +11,17 @@ import type { StopCause } from "../core/fleet.ts";
  *                             +---------+-----------> failed  -> gone, as a new plan takes its place
  */
 export type Life =
-  /** Waits for room. `shortSince`: since when its memory should be free and is not. */
+  /** Waits for room. `shortSince`: since when its memory should be free but is not. */
   | { readonly phase: "planned"; readonly shortSince: number | null }
-  /** The fleet has the order; `starting`: and has said so. */
+  /** The fleet has the order; `starting`: and has confirmed it. */
   | { readonly phase: "ordered" | "starting" }
   | { readonly phase: "ready" }
-  /** An operator drains it: it stays up and takes no new work. */
+  /** Drained by an operator: it stays up and accepts no new work. */
   | { readonly phase: "held" }
-  /** The process ends, once its requests have ended or (`stopping`) now. `restart`: it starts again once it is gone. */
+  /**
+   * The process is to end, when its requests have ended or (`stopping`) now. `restart`: it is started again when it has
+   * exited.
+   */
   | { readonly phase: "leaving"; readonly cause: StopCause; readonly restart: boolean; readonly stopping: boolean }
   /** The fleet ignores a start before `retryAt`. */
   | { readonly phase: "failed"; readonly retryAt: number }
@@ -26,14 +29,14 @@ export type Life =
 
 export const hasProcess = ({ phase }: Life): boolean => phase !== "planned" && phase !== "failed" && phase !== "gone";
 
-/** The instance takes up a place once everything decided has happened. */
+/** The instance takes up a place after all pending decisions have been carried out. */
 export const stays = (life: Life): boolean =>
   life.phase === "leaving" ? life.restart : life.phase !== "failed" && life.phase !== "gone";
 
-/** On its way up: planned, ordered, starting, or leaving in order to start again. */
+/** About to be ready: planned, ordered, starting, or leaving in order to restart. */
 export const isComing = (life: Life): boolean => stays(life) && life.phase !== "ready" && life.phase !== "held";
 
-/** What instances take up together. */
+/** The total use of several instances. */
 export class Use {
   count = 0;
   bytes = 0;
@@ -46,10 +49,7 @@ export class Use {
   }
 }
 
-/**
- * What is taken: by processes that live, by those there will be once everything decided has happened, and of these by
- * the pinned.
- */
+/** Use by live processes, by those that will exist after all pending decisions, and by the pinned ones among these. */
 export class Taken {
   readonly live = new Use();
   readonly future = new Use();

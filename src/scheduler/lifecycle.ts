@@ -7,10 +7,10 @@ import { type DeviceRecord, InstanceRecord, type ModelRecord, type Purpose, type
 import { arm, disarm, refusal, type SchedulerState, type Turn } from "./state.ts";
 import type { Work } from "./target.ts";
 
-/** How much longer than its start time-out the fleet may be silent about an order before we take it as not given. */
+/** How much longer than its start timeout the fleet may be silent about an order before it counts as lost. */
 const ORDER_GRACE_MS = 10_000;
 
-/** Registers an instance that is to start as soon as there is room: `order` gives the order. */
+/** Registers an instance that is to start as soon as there is room; `order` starts it. */
 export function plan(
   turn: Turn,
   model: ModelRecord,
@@ -20,11 +20,11 @@ export function plan(
 ): void {
   const { state } = turn;
   let pin = pinOverride;
-  // The new start takes the place, and the name, of one that failed here.
+  // The new start replaces one that failed here, and takes over its name.
   for (const former of model.instances) {
     if (former.life.phase !== "failed" || former.device !== device) continue;
     pin ??= former.pinOverride;
-    // Who orders a start before its time does so on purpose; a stop makes the fleet forget the pause.
+    // A start ordered before that time is intentional; a stop makes the fleet forget the delay.
     if (former.life.retryAt > turn.now) turn.effects.push({ type: "stop", instanceId: former.id, cause: "stopped" });
     remove(turn, former);
     break;
@@ -37,12 +37,12 @@ export function plan(
   model.instances.add(instance);
   device.instances.add(instance);
   state.inUse.add(device);
-  // Plans are looked at once all that this event leads to is decided; there may be room already.
+  // Plans are checked after all consequences of this event are decided; there may already be room.
   state.plans.add(instance);
   setLife(turn, instance, { phase: "planned", shortSince: null });
 }
 
-/** Gives the order to start. The caller has seen to the room. */
+/** Orders the start. The caller has checked the room. */
 export function order(turn: Turn, instance: InstanceRecord): void {
   const { state, now } = turn;
   const { id: instanceId, model, device } = instance;
@@ -59,8 +59,8 @@ export function order(turn: Turn, instance: InstanceRecord): void {
 }
 
 /**
- * Ends an instance: at once when it is idle or not up, else when its requests have ended or the drain time-out has
- * passed. It takes no new work from this moment. With `restart` it starts again, with the model's settings of then.
+ * Stops an instance: at once if it is idle or not ready, otherwise when its requests have ended or the drain timeout
+ * has passed. It accepts no new work from now on. With `restart` it is started again with the settings current then.
  */
 export function leave(turn: Turn, instance: InstanceRecord, cause: StopCause, restart = false): void {
   const { life } = instance;
@@ -80,11 +80,12 @@ export function leave(turn: Turn, instance: InstanceRecord, cause: StopCause, re
   setLife(turn, instance, { phase: "leaving", cause, restart, stopping: false });
   if (life.phase === "ready") turn.effects.push({ type: "drain", instanceId: instance.id });
   if (instance.inFlight.size === 0) stopNow(turn, instance);
-  // Who gives way to another model ends its answers first, however long they are; nobody has asked for a stop.
+  // An instance that gives way to another model finishes its answers first, however long they are: no operator asked
+  // for a stop.
   else if (cause !== "evicted") arm(turn, instance.phaseDue, turn.now + turn.state.settings.drainTimeoutMs);
 }
 
-/** Stops a leaving instance; requests that it still has are lost. */
+/** Stops a leaving instance; its remaining requests are lost. */
 export function stopNow(turn: Turn, instance: InstanceRecord): void {
   const { life } = instance;
   if (life.phase !== "leaving") return;
@@ -96,13 +97,13 @@ export function stopNow(turn: Turn, instance: InstanceRecord): void {
   );
   turn.effects.push({ type: "stop", instanceId: instance.id, cause: life.cause });
   setLife(turn, instance, { ...life, stopping: true });
-  // The fleet kills what does not stop; there is nothing to wait for by the clock.
+  // The fleet kills an instance that does not stop, so no timer is needed.
   disarm(turn, instance.phaseDue);
 }
 
 /**
- * Takes the slots away from all requests of an instance. `engine_stopped` where that was the intention: nobody is to
- * try at once what was just ended.
+ * Takes the slots from all requests of an instance. `engine_stopped` if the stop was intended: such requests must not
+ * be retried at once.
  */
 export function loseRequests(
   turn: Turn,
@@ -139,7 +140,7 @@ export function remove(turn: Turn, instance: InstanceRecord): void {
   if (model.removed) state.models.delete(model.name);
 }
 
-/** The request is in flight from now on. */
+/** The request is now in flight. */
 export function grant(turn: Turn, request: RequestRecord, work: Work): void {
   request.stage = work;
   turn.effects.push({
@@ -150,7 +151,10 @@ export function grant(turn: Turn, request: RequestRecord, work: Work): void {
   });
 }
 
-/** Takes a waiting request out of its queue. Who does not serve the model now marks it, because others come nearer. */
+/**
+ * Removes a waiting request from its queue. Unless the model is being served right now, it is marked, because others
+ * move up.
+ */
 export function unqueue(turn: Turn, request: RequestRecord): void {
   const { model, stage, tenant } = request;
   if (!model.queue.remove(request)) return;
@@ -175,7 +179,7 @@ export function rejectAll(turn: Turn, model: ModelRecord, refused: AssistantErro
   for (const request of model.queue) rejectWaiting(turn, request, refused);
 }
 
-/** The model's queue went from empty to not empty, or back: what loads for it is wanted, or may be evicted. */
+/** The model's queue became non-empty or empty: what is loading for it is now needed, or may be evicted. */
 export function demandChanged(turn: Turn, model: ModelRecord): void {
   if (model.supply.coming.length > 0) roomChanged(turn);
 }

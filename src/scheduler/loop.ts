@@ -39,26 +39,23 @@ export interface SchedulerLog {
 
 export interface SchedulerPorts {
   readonly fleet: FleetPort;
-  /** Steady: its time never goes back, nor ahead, whatever is done to the machine's clock. */
+  /** Monotonic: never jumps back or ahead when the machine's clock is changed. */
   readonly clock: Clock;
   readonly log: SchedulerLog;
-  /**
-   * The way to an instance that is ready, or to another machine (`remote:NAME`); null when there is none (any more).
-   */
+  /** The connection to a ready instance, or to another machine (`remote:NAME`); null if there is none (any more). */
   upstreamOf(targetId: string): Upstream | null;
   /**
-   * Measures the devices and answers, always, with `onDevices`. Without it the figures of the configuration are taken
-   * for what they are worth.
+   * Measures the devices, and always responds with `onDevices`. Without it, the figures of the configuration are used.
    */
   measure?(): void;
   /**
-   * Told of the end of every request that gave its slot back; `answered`: a byte of the answer had come. Must not
+   * Notified of the end of every request that released its slot; `answered`: a byte of the answer had arrived. Must not
    * throw.
    */
   ended?(instanceId: string, end: RequestOutcome["end"], answered: boolean): void;
 }
 
-/** Things that came due which one timer sees to. */
+/** Number of due things that one timer handles. */
 const MAX_TICKS = 64;
 
 /** Node fires a longer timer at once. */
@@ -74,14 +71,14 @@ interface Waiter {
 }
 
 /**
- * The owner loop around `decide`. Everything that happens is posted to it; it decides one event at a time and carries
- * the effects out before the next, all in the same tick: nothing is read now and acted on later. What an effect causes
- * at once (a fleet that answers an order synchronously) waits its turn in the inbox.
+ * The owner loop around `decide`. All events are posted to it; it decides one at a time and carries out the effects
+ * before the next, all in the same tick: nothing is read now and acted on later. Events caused directly by an effect (a
+ * fleet that responds synchronously) wait in the inbox.
  */
 export class Scheduler implements Dispatcher {
   readonly #ports: SchedulerPorts;
   readonly #state: SchedulerState;
-  /** By request id, until each is settled, lost or given back. */
+  /** By request id, until each is settled, lost or released. */
   readonly #calls = new Map<string, Waiter | TargetLease>();
   readonly #inbox: SchedulerEvent[] = [];
   #deciding = false;
@@ -95,7 +92,7 @@ export class Scheduler implements Dispatcher {
     this.#state = createState(ports.measure !== undefined);
   }
 
-  /** Takes a configuration over, at start and on reload. Starts what is to be preloaded. */
+  /** Applies a configuration, at start and on reload. Starts what is to be preloaded. */
   configure(config: SchedulerConfig): void {
     this.#post({ type: "configured", config });
   }
@@ -105,23 +102,23 @@ export class Scheduler implements Dispatcher {
     this.#post({ type: "instance", event });
   }
 
-  /** The free memory of the devices, and what each instance, by id, uses. */
+  /** Free memory of the devices, and memory used by each instance, by id. */
   onDevices(devices: readonly Device[], use: ReadonlyMap<string, MemoryUse>): void {
     this.#post({ type: "devices", devices, use });
   }
 
-  /** What was measured of other machines. */
+  /** New measurements of other machines. */
   onRemotes(change: RemoteChange): void {
     this.#post({ type: "remotes", change });
   }
 
   /**
-   * An operator's word. Throws `instance_not_found` or `model_not_found`; returns when it has been ordered, not when it
-   * has happened.
+   * An operator's command. Throws `instance_not_found` or `model_not_found`; returns when it has been ordered, not when
+   * it has been carried out.
    */
   operate(operation: OperatorAction, target: OperationTarget): void {
     if ("instance" in target && !this.#state.instances.has(target.instance)) {
-      // One that has ended is still listed; to start it means to start its model.
+      // An instance that has ended is still listed; starting it means starting its model.
       const model = target.instance.slice(0, target.instance.lastIndexOf("@"));
       if ((operation === "start" || operation === "restart") && this.#state.models.has(model)) {
         this.operate("start", { model });
@@ -140,7 +137,7 @@ export class Scheduler implements Dispatcher {
     this.#post({ type: "operate", operation, target });
   }
 
-  /** Has a model that is loaded stopped after this time without a request (null: never), until it is unloaded. */
+  /** Stops a loaded model after this time without a request (null: never), until it is unloaded. */
   keep(model: string, idleTtlMs: number | null): void {
     this.#post({ type: "kept", model, idleTtlMs });
   }
@@ -149,18 +146,18 @@ export class Scheduler implements Dispatcher {
     return snapshotOf(this.#state, this.#now());
   }
 
-  /** Where a request stands; null for one that has ended or was never here. */
+  /** Progress of a request; null if it has ended or never existed here. */
   progress(requestId: string): RequestProgress | null {
     return progressOf(this.#state, requestId, this.#now());
   }
 
   /**
-   * Resolved already when a slot is free: the caller goes on in the same tick. A lease that comes with the cancellation
-   * still has to be disposed.
+   * Already resolved if a slot is free: the caller continues in the same tick. A lease that arrives together with the
+   * cancellation must still be disposed.
    */
   acquire(asked: RequestFacts, cancellation: Cancellation, onWaiting?: (wait: Waiting) => void): Promise<Lease> {
     if (cancellation.reason !== null) return Promise.reject(cancellation.reason);
-    // A client may give two requests that run at once the same id, as when it tries again; here each needs its own.
+    // A client may use the same id for two concurrent requests, as for a retry; here each needs its own.
     const facts = this.#calls.has(asked.id) ? { ...asked, id: newRequestId() } : asked;
     return new Promise((resolve, reject) => {
       const waiter: Waiter = { model: facts.model, cancellation, onWaiting, resolve, reject };
@@ -181,12 +178,12 @@ export class Scheduler implements Dispatcher {
   }
 
   /**
-   * Rejects all who wait with `shutting_down` and takes nobody new. Resolves when all leases are back, or after
-   * `deadlineMs`; returns how many were not.
+   * Rejects all waiting requests with `shutting_down` and accepts no new ones. Resolves when all leases are released,
+   * or after `deadlineMs`; returns how many were not.
    */
   async close(deadlineMs: number): Promise<number> {
     this.#post({ type: "closing" });
-    // Nobody waits any longer: what is left are leases.
+    // The queues are empty: only leases remain.
     if (this.#calls.size > 0) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#whenIdle = resolve;
@@ -217,7 +214,7 @@ export class Scheduler implements Dispatcher {
     return this.#ports.clock.now();
   }
 
-  /** One port that throws must not cost the effects that come after. */
+  /** A port that throws must not prevent the following effects. */
   #tryOut(effect: Effect): void {
     try {
       this.#carryOut(effect);
@@ -267,8 +264,7 @@ export class Scheduler implements Dispatcher {
     const waiter = this.#takeWaiter(requestId);
     const upstream = this.#ports.upstreamOf(targetId);
     if (waiter === undefined || upstream === null) {
-      // The client left while this was being decided, or the fleet knows better than its last event: the slot goes
-      // back.
+      // The client disconnected meanwhile, or the fleet knows more than its last event: the slot is released.
       waiter?.reject(refusal("engine_lost", `Instance ${targetId} is gone`, "Send the request again.", 1));
       this.#post({ type: "cancelled", requestId });
       return;
@@ -293,12 +289,12 @@ export class Scheduler implements Dispatcher {
 
   #tellWaiter(requestId: string, wait: Waiting): void {
     const waiter = this.#waiterOf(requestId);
-    // The listener is the gateway's; what it does must not run in the middle of our effects.
+    // The listener belongs to the gateway and must not run in the middle of our effects.
     if (waiter?.onWaiting !== undefined)
       queueMicrotask(() => this.#waiterOf(requestId) === waiter && waiter.onWaiting?.(wait));
   }
 
-  /** A lease that was lost, or given back, is known to nobody here: its slot went with the instance. */
+  /** A lost or released lease is unknown here: its slot went with the instance. */
   #takeLease(requestId: string): TargetLease | null {
     const lease = this.#calls.get(requestId);
     if (!(lease instanceof TargetLease)) return null;
@@ -330,8 +326,8 @@ export class Scheduler implements Dispatcher {
   }
 
   /**
-   * One timer for the next due moment; none when nothing is due. A timer that is early is left as it is: every request
-   * moves its instance's idle time, and a tick too many costs less than a timer for each request.
+   * One timer for the next due time; none if nothing is due. A timer that fires too early is not replaced: every
+   * request changes its instance's idle time, and an unnecessary tick costs less than a timer per request.
    */
   #armTimer(): void {
     const at = nextDueAt(this.#state);
@@ -343,7 +339,7 @@ export class Scheduler implements Dispatcher {
   }
 
   #tick(): void {
-    // Nothing is armed meanwhile: this sees to what is due, and what is left after so many comes with the next timer,
+    // Timers are not armed meanwhile: this handles what is due, and the rest after a limit is left to the next timer,
     // so that sockets have their turn.
     this.#timerAt = Number.NEGATIVE_INFINITY;
     try {

@@ -1,16 +1,16 @@
 import type { ModelSpec } from "../core/model.ts";
 
-/** What is left of the past with each sample: about the last ten count. */
+/** Share of the past that remains with each sample: about the last ten count. */
 const FADING = 0.9;
-/** Prompts shorter than this show overhead more than speed. */
+/** Shorter prompts measure overhead rather than speed. */
 const MIN_TOKENS = 32;
-/** Tokens that a target must have worked off for its measurements to weigh as much as what is usual. */
+/** Weight of the model's usual rate, in tokens, when it is combined with a target's own measurements. */
 const DEFAULT_TOKENS = 4096;
-/** Weight of a new sample of an average: about the last ten count here too. */
+/** Weight of a new sample in an average: about the last ten count here too. */
 const SAMPLE_WEIGHT = 0.2;
-/** What an answer is taken to be long where neither the client nor experience says so, tokens. */
+/** Assumed length of an answer, in tokens, if neither the client nor experience gives one. */
 const DEFAULT_COMPLETION_TOKENS = 256;
-/** What a request is taken to be worth before the first one of its model has ended, tokens. */
+/** Assumed work of a request, in tokens, before the first one of its model has ended. */
 const DEFAULT_WORK_TOKENS = 512;
 
 /** An exponentially weighted mean. `value` is null until the first sample. */
@@ -24,8 +24,8 @@ export class Average {
 }
 
 /**
- * Tokens and the time they took, both fading: their quotient weighs long prompts more than short ones, whose times are
- * mostly overhead.
+ * Tokens and the time they took, both fading: their quotient gives long prompts more weight than short ones, whose
+ * times are mostly overhead.
  */
 export class Rate {
   #tokens = 0;
@@ -43,8 +43,9 @@ export class Rate {
   }
 
   /**
-   * Tokens per millisecond: measured, as far as enough was, else what is `usual`. Ten short prompts would else make one
-   * of equals slow, and as nothing would then be sent there, slow for ever.
+   * Tokens per millisecond: the measurements, combined with the `usual` rate until there are enough of them. Otherwise
+   * ten short prompts could make one of several equal targets look slow, and it would stay so because it gets no more
+   * requests.
    */
   besides(usualPerMs: number): number {
     return (this.#tokens + DEFAULT_TOKENS) / (this.#ms + DEFAULT_TOKENS / usualPerMs);
@@ -56,33 +57,32 @@ export class Rate {
   }
 }
 
-/** What has been measured of a model, on whatever target. */
+/** Measurements of a model, on all targets. */
 export class ModelMeasures {
   spec: ModelSpec;
-  /** Of all instances, and of all nodes; for those that have not worked yet. */
+  /** Over all instances, and over all nodes; used for targets without measurements. */
   readonly prefillRate = new Rate();
   readonly decodeRate = new Rate();
   readonly nodePrefillRate = new Rate();
-  /** Milliseconds a request holds a slot, from the order of a load to ready, and between two arrivals. */
+  /** Milliseconds that a request holds a slot, that a load takes, and between two arrivals. */
   readonly holdMs = new Average();
   readonly loadMs = new Average();
   readonly arrivalGapMs = new Average();
   readonly completionTokens = new Average();
-  /** Prompt tokens not cached plus completion tokens of one request. */
+  /** Uncached prompt tokens plus completion tokens of one request. */
   readonly workTokens = new Average();
 
   constructor(spec: ModelSpec) {
     this.spec = spec;
   }
 
-  /** Uncached prompt tokens plus completion tokens of a usual request. */
+  /** Uncached prompt tokens plus completion tokens of a typical request. */
   get usualWork(): number {
     return Math.max(1, this.workTokens.value ?? DEFAULT_WORK_TOKENS);
   }
 
   /**
-   * Tokens an answer will probably have: the recent mean, never more than the client allows; a negative `maxTokens`
-   * allows all.
+   * Expected tokens of an answer: the recent mean, but at most what the client allows; negative `maxTokens`: no limit.
    */
   expectedCompletion(maxTokens: number): number {
     const usual = this.completionTokens.value ?? DEFAULT_COMPLETION_TOKENS;

@@ -5,32 +5,32 @@ import { changed, roomChanged } from "./places.ts";
 import type { DeviceRecord, InstanceRecord, ModelRecord } from "./records.ts";
 import { arm, type Turn } from "./state.ts";
 
-/** Other programs come and go; figures of a device are good for so long. */
+/** How long measurements of a device are valid: other programs come and go. */
 const FRESH_MS = 2_000;
-/** Between two looks at memory that should have come back and has not. */
+/** Interval of measurements while memory should have been released but has not. */
 const AGAIN_MS = 250;
-/** After so long it is not expected back. */
+/** After this time, the memory is considered lost. */
 const PATIENCE_MS = 10_000;
-/** How far an estimate may be off: by so much alone no model is refused. */
+/** Tolerance of estimates: no model is refused for exceeding the memory by less. */
 const TOLERANCE = 1.1;
 
-/** Bytes of one instance there; 0 where it is not known. */
+/** Bytes of one instance there; 0 if unknown. */
 export function bytesOn(model: ModelRecord, device: DeviceRecord): number {
   const { memory } = model;
   if (memory === null || typeof memory === "number") return memory ?? 0;
   return device.isCpu ? memory.cpuBytes : memory.gpuBytes;
 }
 
-/** Larger than what models may have of the bare device: no eviction helps. */
+/** Exceeds the memory for models even on an empty device: no eviction helps. */
 export function neverFits(model: ModelRecord, device: DeviceRecord): boolean {
   const { memoryTotalBytes: total, reservedBytes = 0 } = device.device;
   return total > 0 && bytesOn(model, device) > Math.min(total, (total - reservedBytes) * TOLERANCE);
 }
 
 /**
- * Whether the device has memory for so many bytes beside what is used. Figures that were read at start only may be long
- * out of date, so a model alone is tried whatever they say; fresh ones are believed, within what estimates are good
- * for.
+ * Whether the device has memory for this many bytes in addition to what is used. Figures measured only at start may be
+ * long out of date, so a model that would be alone is tried regardless; fresh ones are trusted, within the tolerance of
+ * estimates.
  */
 export function fitsBeside(
   { state }: Turn,
@@ -43,12 +43,12 @@ export function fitsBeside(
 }
 
 /**
- * Whether enough is known to choose a place for the model. If not, what is missing has been asked for, and the model is
- * looked at again when it is there.
+ * Whether enough is known to choose a place for the model. If not, the missing figures have been requested, and the
+ * model is considered again when they arrive.
  */
 export function isInformed(turn: Turn, model: ModelRecord): boolean {
   const { state } = turn;
-  // Alone on its device a model is tried without an estimate; only beside others the answer is worth a wait.
+  // A model alone on its device is started without an estimate; the wait is only worthwhile next to others.
   if (model.memoryPending && model.eligible.some((device) => device.taken.future.count > 0)) return false;
   if (!state.measures) return true;
   const stale = model.eligible.some(
@@ -58,7 +58,7 @@ export function isInformed(turn: Turn, model: ModelRecord): boolean {
   return !stale;
 }
 
-/** Whether the memory that a planned instance needs is really free now. */
+/** Whether the memory that a planned instance needs is actually free now. */
 export function hasMemory(turn: Turn, instance: InstanceRecord): boolean {
   const { device, bytes, life } = instance;
   if (device.budgetBytes === null || bytes === 0) return true;
@@ -70,13 +70,13 @@ export function hasMemory(turn: Turn, instance: InstanceRecord): boolean {
   }
   if (enough) return true;
   for (const other of device.instances) if (other.life.phase === "leaving") return false;
-  // All that was to go has gone and its memory is not back: drivers take their time, and others may have been quicker.
+  // All victims have exited, but their memory is not free: drivers take time, and other programs may have taken it.
   if (life.phase === "planned" && life.shortSince === null) instance.life = { ...life, shortSince: turn.now };
   if (!instance.phaseDue.armed) arm(turn, instance.phaseDue, turn.now + AGAIN_MS);
   return false;
 }
 
-/** A planned instance has waited for memory once more. Returns whether it goes on waiting. */
+/** A planned instance still lacks memory. Returns whether it keeps waiting. */
 export function lookAgain(turn: Turn, instance: InstanceRecord): boolean {
   if (instance.life.phase !== "planned" || turn.now - (instance.life.shortSince ?? turn.now) > PATIENCE_MS)
     return false;
@@ -85,12 +85,12 @@ export function lookAgain(turn: Turn, instance: InstanceRecord): boolean {
   return true;
 }
 
-/** What the device's figures said holds no longer: a process there has ended. */
+/** A process on the device has ended, so its figures are no longer valid. */
 export function forgetFigures(device: DeviceRecord): void {
   device.measuredAt = Number.NEGATIVE_INFINITY;
 }
 
-/** Takes over fresh figures: what is free, and what each instance (by id) uses. */
+/** Applies new measurements: free memory, and the use of each instance, by id. */
 export function devicesMeasured(turn: Turn, devices: readonly Device[], use: ReadonlyMap<string, MemoryUse>): void {
   turn.state.measuring = false;
   for (const device of devices) {
@@ -115,18 +115,18 @@ function deviceMeasured(turn: Turn, record: DeviceRecord, device: Device, use: R
   }
   record.device = device;
   record.measuredAt = turn.now;
-  // While something that cannot be measured loads or ends, nobody can say whose the missing memory is.
+  // While an instance that cannot be measured is loading or stopping, the missing memory cannot be attributed.
   if (settled || record.budgetBytes === null) record.budgetBytes = budgetOf(device, heldBytes);
 }
 
-/** What our own processes use is missing in what the probe calls free, and is ours to plan with. */
+/** Memory used by our own processes is not free to the probe, but available for planning. */
 export function budgetOf(device: Device, ownBytes: number): number | null {
   const total = device.memoryTotalBytes;
   if (total <= 0) return null;
   return Math.max(0, Math.min(total, device.memoryFreeBytes + ownBytes) - (device.reservedBytes ?? 0));
 }
 
-/** An instance counts with what it will need when full, or with what it takes where that is more. */
+/** An instance counts with what it will need when its context is full, or with what it uses if that is more. */
 function learnUse(turn: Turn, instance: InstanceRecord, { bytes }: MemoryUse): void {
   const { model, device } = instance;
   model.memory ??= bytes;

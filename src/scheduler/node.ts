@@ -5,19 +5,19 @@ import { Average, type ModelMeasures } from "./measures.ts";
 import type { PrefixIndex } from "./prefix/prefix-index.ts";
 import { Target, type Work } from "./target.ts";
 
-/** Tokens per millisecond where nobody has measured any: only the differences between nodes count then. */
+/** Assumed tokens per millisecond without any measurement: only differences between nodes matter then. */
 const GUESS = 1;
-/** What a load takes there before one was seen, where none was seen here either. */
+/** Assumed time of a load there before one was measured, here or there. */
 const DEFAULT_LOAD_MS = 5_000;
-/** Shorter beginnings are no reason to go where they are cached: all work would, whatever the weights. */
+/** Shorter cached prefixes are ignored: otherwise all work would follow a system prompt, regardless of weights. */
 const MIN_CACHED_TOKENS = 256;
 
-/** Another machine, or a provider, that takes requests. */
+/** Another machine, or a provider, that accepts requests. */
 export class NodeRecord {
   facts: RemoteCandidate;
-  /** Requests it got ÷ weight: who is furthest behind its share has the least. */
+  /** Requests it received ÷ weight: the node furthest behind its share has the lowest. */
   turns = 0;
-  /** Requests of ours there, over all models. */
+  /** Our requests there, over all models. */
   inFlight = 0;
 
   constructor(facts: RemoteCandidate) {
@@ -28,7 +28,7 @@ export class NodeRecord {
     return this.inFlight >= (this.facts.maxInFlight ?? Number.POSITIVE_INFINITY);
   }
 
-  /** Turns that it will have had with one more; of two without any, the one with more weight comes first. */
+  /** Turns after one more request; of two nodes without any, the one with the higher weight comes first. */
   get turnsAfter(): number {
     return this.turns + 1 / Math.max(1, this.facts.weight);
   }
@@ -41,14 +41,14 @@ export class NodeTarget extends Target {
   facts: RemoteModel;
   /** Requests of others there, at the last measurement. */
   others = 0;
-  /** What an answer takes longer than its engine's work, milliseconds: the way there and back, and waits there. */
+  /** How much longer an answer takes than its engine's work, milliseconds: network time and waits there. */
   readonly overheadMs = new Average();
-  /** The same where the model was not loaded. */
+  /** The same if the model was not loaded. */
   readonly loadMs = new Average();
-  /** Armed after a refusal or a failure: no work before then; and how long that was. */
+  /** Armed after a refusal or a failure: no work until then; and the length of the pause. */
   readonly pause: Due<{ readonly type: "pause"; readonly name: string }>;
   pauseMs = 0;
-  /** What requests are told while it lasts longer than they are to wait; null: nothing is known. */
+  /** Reported to requests if the pause is longer than they should wait; null: unknown. */
   pauseReason: Pause | null = null;
   readonly expectedTokens = 0;
 
@@ -72,7 +72,7 @@ export class NodeTarget extends Target {
     return this.facts.loaded;
   }
 
-  /** Unlike instances, nodes differ: what others take says little once this one was measured. */
+  /** Unlike instances, nodes differ: measurements of others mean little once this one has its own. */
   override get prefillPerMs(): number {
     return this.prefillRate.perMs ?? this.similarPerMs;
   }
@@ -94,7 +94,7 @@ export class NodeTarget extends Target {
     return (this.overheadMs.value ?? 0) + loadMs;
   }
 
-  /** How much it keeps is for it to decide; the least is what its slots hold. */
+  /** The node decides how much it keeps; at least what its slots hold. */
   get cacheTokens(): number {
     return this.slots * this.model.spec.load.contextTokens;
   }
@@ -114,7 +114,7 @@ export class NodeTarget extends Target {
     return tokens < MIN_CACHED_TOKENS ? 0 : tokens;
   }
 
-  /** Rates and the way there and back are learned from what the engine there reports, else from when bytes came. */
+  /** Rates and network times are learned from what the engine there reports, otherwise from the arrival of bytes. */
   learnFrom(work: Work, outcome: RequestOutcome, now: number): void {
     const { promptMs, completionMs, completionTokens } = outcome;
     const { answeredAt, startedAt } = work;

@@ -9,30 +9,27 @@ import { arm, disarm, refusal, type Turn } from "./state.ts";
 import { type Target, Work } from "./target.ts";
 import { secondsOf, waitEstimate } from "./waits.ts";
 
-/** A request that was forwarded this often is served where it is: lists of nodes that name each other end somewhere. */
+/** A request that was forwarded this often is served locally, so that nodes that list each other do not loop. */
 const MAX_HOPS = 4;
 const MIN_PAUSE_MS = 250;
 const MAX_PAUSE_MS = 8_000;
-/** After how many seconds a client may find a node up that is not. */
+/** Retry-After, in seconds, if a node is down. */
 const RETRY_S = 2;
-/**
- * Nodes that would be about as quick share the work by weight: within this factor and these milliseconds of the
- * quickest.
- */
+/** Nodes within this factor and these milliseconds of the fastest share the work by weight. */
 const ALIKE = 1.25;
 const ALIKE_MS = 250;
-/** To go elsewhere must be quicker by this factor: estimates are estimates. */
+/** Another node must be faster by this factor, since estimates are inexact. */
 const MARGIN = 1.1;
-/** Places of a queue that are passed over for one that is worth sending: to list more takes long. */
+/** Maximum number of places to skip when choosing from a queue: listing more takes long. */
 const MAX_SKIPPED = 64;
-/** Nodes with a free slot that are compared: thousands of workers may have one name. */
+/** Nodes with a free slot that are compared: thousands of workers may share a name. */
 const MAX_COMPARED = 32;
-/** Instances here that are looked at. */
+/** Local instances that are considered. */
 const LOOKED_AT = 8;
 
 /**
- * Sends a request that has just come to another node, if even the best instance here is at max_load and, as far as
- * both were measured, the other node gives the first token sooner all the same. False: it stays.
+ * Sends a new request to another node if even the best local instance is at max_load and, as far as both were measured,
+ * the node would give the first token sooner. False: it stays.
  */
 export function forwardAtOnce(turn: Turn, request: RequestRecord): boolean {
   const { model } = request;
@@ -49,7 +46,7 @@ export function forwardAtOnce(turn: Turn, request: RequestRecord): boolean {
   return true;
 }
 
-/** Sends the request to another node. False: none may take it now. */
+/** Sends the request to another node. False: none can take it now. */
 export function forward(turn: Turn, request: RequestRecord): boolean {
   const offer = choose(turn, request);
   if (offer !== null) give(turn, request, offer.target);
@@ -67,8 +64,8 @@ function give(turn: Turn, request: RequestRecord, target: NodeTarget): void {
 }
 
 /**
- * Sends waiting requests of a model away, from the front. What is loading here is worth waiting for while nothing runs
- * yet: as many requests stay as it has slots. Once an instance runs, a node with a free slot need not wait for another.
+ * Forwards waiting requests of a model, from the front. While no instance is ready, as many requests stay as the
+ * loading ones have slots. Once one is ready, the rest may use nodes with a free slot.
  */
 export function overflow(turn: Turn, model: ModelRecord): void {
   const { serving, coming, slots } = model.supply;
@@ -88,12 +85,11 @@ export function giveUp(turn: Turn, model: ModelRecord, refused: () => AssistantE
 }
 
 /**
- * `perPlaceMs`: after how long each place of the queue has its turn here, null where nothing says so. Who has his turn
- * sooner here than a first token there stays, and the next one after him goes.
+ * `perPlaceMs`: time between two turns of the queue here, null if unknown. Requests whose turn here comes before a
+ * first token there stay; the next one after them is forwarded.
  */
 function sendAway(turn: Turn, model: ModelRecord, most: number, perPlaceMs: number | null): void {
-  // Whether any has room is asked first: to list the queue costs more, and it comes to that with every event of a busy
-  // model.
+  // Check for room first: listing the queue is expensive, and this runs on every event of a busy model.
   if (model.removed || most <= 0 || !(hasRoom(turn, model, ANY) || hasReservations(model))) return;
   let left = most;
   let place = 0;
@@ -102,7 +98,7 @@ function sendAway(turn: Turn, model: ModelRecord, most: number, perPlaceMs: numb
     place += 1;
     if (place < from) continue;
     const offer = choose(turn, request);
-    // Nodes that are full are full for all; only hop lists, capabilities and reservations differ between requests.
+    // A full node is full for all requests; only hop lists, capabilities and reservations differ between them.
     if (offer === null && isUnrestricted(request.facts) && !hasReservations(model)) return;
     if (offer === null) continue;
     if (perPlaceMs !== null && offer.target.isMeasured) {
@@ -119,7 +115,7 @@ function sendAway(turn: Turn, model: ModelRecord, most: number, perPlaceMs: numb
   }
 }
 
-/** What says of a request where it may go. */
+/** The parts of a request that determine where it may go. */
 type Restrictions = Pick<RequestFacts, "hops" | "capabilities" | "reservation" | "slotless">;
 const ANY: Restrictions = {};
 
@@ -127,8 +123,8 @@ const isUnrestricted = ({ hops = [], capabilities }: Restrictions): boolean =>
   hops.length === 0 && capabilities === undefined;
 
 /**
- * Whether the request has not been there, is offered there what it asks for, and has a place there where it reserved
- * one.
+ * Whether the request has not been there, finds the capabilities it requires, and, if it reserved a place, has it
+ * there.
  */
 const suits = ({ node, facts, model }: NodeTarget, { hops = [], capabilities, reservation }: Restrictions): boolean =>
   !hops.includes(node.facts.nodeId) &&
@@ -136,8 +132,8 @@ const suits = ({ node, facts, model }: NodeTarget, { hops = [], capabilities, re
   (reservation === undefined || facts.reservations?.has(reservation) === true);
 
 /**
- * Whether another node may take the request sooner or later: it is up, has the model, was not asked to be left alone,
- * and the hop list allows it.
+ * Whether another node may take the request now or later: it is up, has the model, is not paused for long, and the hop
+ * list allows it.
  */
 export function mayForward({ state, now }: Turn, model: ModelRecord, request: Restrictions): boolean {
   const { hops = [] } = request;
@@ -152,7 +148,7 @@ function hasReservations(model: ModelRecord): boolean {
   return false;
 }
 
-/** Milliseconds for which a target gets no work. */
+/** Milliseconds until a target gets work again. */
 const pauseMs = ({ pause }: NodeTarget, now: number): number => (pause.armed ? Math.max(0, pause.at - now) : 0);
 
 /** Whether another node would take the request now. */
@@ -194,11 +190,11 @@ export function unreachable({ state, now }: Turn, model: ModelRecord): Assistant
   }
 }
 
-/** The answer of another node has ended, one way or the other. */
+/** The answer of another node has ended, successfully or not. */
 export function nodeFinished(turn: Turn, work: Work, target: NodeTarget, outcome: RequestOutcome): void {
   const { state, now } = turn;
   const { facts } = target.node;
-  // One that counts over all its models may have been full for the others.
+  // A node with a limit over all its models may have been full for the others.
   if (facts.maxInFlight !== undefined)
     for (const name of facts.models.keys()) {
       const model = state.models.get(name);
@@ -221,8 +217,8 @@ interface Offer {
 }
 
 /**
- * Whether a node takes a request now: it is up, not paused, not full, and the request has not been there. Who reserved
- * a place has it.
+ * Whether a node takes a request now: it is up, not paused, not full, and the request has not been there. A request
+ * with a reservation there may use it.
  */
 const isOpen = (target: NodeTarget, request: Restrictions, now: number): boolean => {
   const { node, pause, load } = target;
@@ -236,9 +232,9 @@ function hasRoom({ now }: Turn, model: ModelRecord, request: Restrictions): bool
 }
 
 /**
- * The node for a request: of those that are up, have the model and a free slot for it, the one with the least cost. Of
- * those that are about as quick, first those below max_load, then the one that is furthest behind its share by weight.
- * A node of weight 0 only where there is no other.
+ * The node for a request: of those that are up and have the model and a free slot for it, the one with the lowest cost.
+ * Among those of similar cost, first the ones below max_load, then the one furthest behind its share by weight. A node
+ * with weight 0 is used only if there is no other.
  */
 function choose(turn: Turn, request: RequestRecord): Offer | null {
   const { model, facts } = request;

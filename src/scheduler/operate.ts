@@ -7,8 +7,8 @@ import { preload } from "./scaling.ts";
 import type { Turn } from "./state.ts";
 
 /**
- * Carries out an operator's word. A target that does not exist changes nothing; the loop has told the operator.
- * Requests that wait for a model which is stopped start it again: stopping frees memory, it does not forbid a model.
+ * Carries out an operator's command. A target that does not exist changes nothing; the loop has reported that to the
+ * operator. Requests waiting for a stopped model start it again: stopping frees memory, it does not disable a model.
  */
 export function operated(turn: Turn, operation: OperatorAction, target: OperationTarget): void {
   if ("instance" in target) {
@@ -20,7 +20,7 @@ export function operated(turn: Turn, operation: OperatorAction, target: Operatio
   if (model !== undefined && !model.removed) operateModel(turn, operation, model);
 }
 
-/** A model that has no instance, or is not there, has nothing to keep. */
+/** A model that has no instance, or does not exist, has nothing to keep. */
 export function kept(turn: Turn, name: string, idleTtlMs: number | null): void {
   const model = turn.state.models.get(name);
   if (model === undefined || model.instances.size === 0) return;

@@ -10,14 +10,14 @@ import { retryAfterS } from "./waits.ts";
 interface Option {
   readonly device: DeviceRecord;
   readonly victims: readonly InstanceRecord[];
-  /** Lower is better, the first difference decides. */
+  /** Lower is better; the first difference decides. */
   readonly rank: readonly number[];
 }
 
 /**
- * Finds a device for one more instance of the model, makes room there and plans the start. Returns false when there is
- * no room now, or when more has to be known first (`uninformed`). Only the first instance of a model that is waited for
- * may push others out (`mayEvict`).
+ * Finds a device for one more instance of the model, makes room there and plans the start. Returns false if there is no
+ * room now, or if more must be known first (`uninformed`). Only the first instance of a model with waiting requests may
+ * evict others (`mayEvict`).
  */
 export function place(turn: Turn, model: ModelRecord, purpose: Purpose, mayEvict: boolean): boolean {
   if (turn.state.settings.isDrained) return false;
@@ -39,7 +39,7 @@ export function place(turn: Turn, model: ModelRecord, purpose: Purpose, mayEvict
   return true;
 }
 
-/** Fewest victims, then where it has not failed, then fewest instances of this model, then most free memory. */
+/** Fewest victims, then no failure there, then fewest instances of this model, then most free memory. */
 function rankOf(model: ModelRecord, device: DeviceRecord, victims: readonly InstanceRecord[]): number[] {
   let failed = 0;
   let same = 0;
@@ -61,8 +61,8 @@ function isBetter(a: readonly number[], b: readonly number[]): boolean {
 }
 
 /**
- * Why nothing that could happen by itself gives the model a place, or null where waiting may help. A place that is
- * busy, loading or leaving may become free; a pinned one does not.
+ * Why waiting cannot give the model a place, or null if it can. A place that is busy, loading or leaving may become
+ * free; a pinned one does not.
  */
 export function hopeless(turn: Turn, model: ModelRecord): AssistantError | null {
   const { state } = turn;
@@ -91,7 +91,7 @@ export function hopeless(turn: Turn, model: ModelRecord): AssistantError | null 
       `has no CPU thread left: pinned models use all ${threadBudget}`,
       "Unpin a model, or give it fewer threads.",
     );
-  // Not even with everything evicted that may be: the figures of the device that comes nearest.
+  // Not even with all possible evictions: the figures of the device that comes closest.
   const roomOn = ({ budgetBytes, device, taken }: DeviceRecord): number =>
     (budgetBytes ?? device.memoryTotalBytes) - taken.pinned.bytes;
   const spare = (device: DeviceRecord): number => roomOn(device) - bytesOn(model, device);

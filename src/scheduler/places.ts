@@ -2,15 +2,14 @@ import type { Life } from "./life.ts";
 import { type DeviceRecord, type InstanceRecord, type ModelRecord, QUEUED } from "./records.ts";
 import { arm, disarm, type Turn } from "./state.ts";
 
-/** The life of an instance goes on. Nothing else changes `life`. */
+/** Moves an instance to another phase. Nothing else changes `life`. */
 export function setLife(turn: Turn, instance: InstanceRecord, life: Life): void {
   instance.life = life;
   changed(turn, instance);
 }
 
 /**
- * Call after what instances come to may have changed: life, pins, bytes, threads, slots. Everything that depends on it
- * is looked at again.
+ * Call after life, pins, bytes, threads or slots of an instance may have changed. Updates everything derived from them.
  */
 export function changed(turn: Turn, instance: InstanceRecord): void {
   instance.device.recount();
@@ -21,18 +20,18 @@ export function changed(turn: Turn, instance: InstanceRecord): void {
   if (instance.life.phase !== "ready") unpark(turn, instance);
 }
 
-/** The same for all instances of a model, after a setting of it has changed. */
+/** The same for all instances of a model, after a change of its settings. */
 export function modelChanged(turn: Turn, model: ModelRecord): void {
   for (const instance of model.instances) changed(turn, instance);
 }
 
-/** Blocked models look again at the end of this decision. */
+/** Blocked models are considered again at the end of this decision. */
 export function roomChanged({ state }: Turn): void {
   state.roomEpoch += 1;
   state.roomChanged = true;
 }
 
-/** Brings the indexes that an instance is found by up to date. Call after its requests or its life changed. */
+/** Updates the indexes that contain the instance. Call after its requests or its life changed. */
 export function refresh(turn: Turn, instance: InstanceRecord): void {
   const { model, life, suspect, idle } = instance;
   instance.rank = turn.state.policy.rank(instance);
@@ -46,7 +45,7 @@ export function refresh(turn: Turn, instance: InstanceRecord): void {
   } else if (idle.armed) disarm(turn, idle);
 }
 
-/** Who waits for this instance in particular is looked at again: it has changed, or is not what it was hoped to be. */
+/** Requests parked for this instance are considered again: it has changed, or is not what was expected. */
 export function unpark(turn: Turn, instance: InstanceRecord): void {
   disarm(turn, instance.parkedDue);
   if (instance.parked.size === 0) return;
@@ -58,13 +57,13 @@ export function unpark(turn: Turn, instance: InstanceRecord): void {
   turn.state.dirty.add(instance.model);
 }
 
-/** Whether the device's other work, and who needs it alone, let the instance take a request. */
+/** Whether the instance may take a request, considering the device's other work and exclusive claims. */
 function isAdmitted({ device, model }: InstanceRecord): boolean {
   if (device.holder !== null) return false;
   return model.spec.exclusive ? device.isQuiet : device.claim === null;
 }
 
-/** A request runs on the instance from now on. */
+/** A request starts running on the instance. */
 export function occupy(turn: Turn, { device, model }: InstanceRecord, requestId: string): void {
   if (!turn.state.hasExclusive) return;
   if (model.spec.exclusive) {
@@ -75,7 +74,7 @@ export function occupy(turn: Turn, { device, model }: InstanceRecord, requestId:
 }
 
 /**
- * A request of the instance has ended. Call before its model is looked at again, so that the others have their turn
+ * A request of the instance has ended. Call before its model is considered again, so that the others have their turn
  * first.
  */
 export function vacate(turn: Turn, { device }: InstanceRecord, requestId: string): void {
@@ -85,13 +84,14 @@ export function vacate(turn: Turn, { device }: InstanceRecord, requestId: string
 }
 
 /**
- * A model that needs its device alone and has waiting requests gets no moment by itself on a busy one: it claims it, so
- * that nothing new begins there until it has had its turn. One turn, then those go that waited for the end of it.
+ * A busy device never becomes empty by itself for an exclusive model with waiting requests: the model claims it, so
+ * that no other work starts there until it has had its turn. After one turn, the requests that waited for it go first.
  */
 export function claim(turn: Turn, model: ModelRecord): void {
   if (!model.spec.exclusive) return;
   for (const device of new Set([...model.instances].map((instance) => instance.device))) {
-    // Of several instances of it there, one that is up will do: each for itself, they would claim and unclaim for ever.
+    // If the model has several instances there, one that is ready is enough: otherwise they would claim and unclaim
+    // forever.
     const isUp = [...model.instances].some((instance) => instance.device === device && instance.life.phase === "ready");
     const wants = model.queue.size > 0 && isUp;
     if (wants && device.claim === null && device.holder === null && !device.isQuiet) device.claim = model;

@@ -3,18 +3,16 @@ import type { ModelRecord } from "./records.ts";
 import type { SchedulerState } from "./state.ts";
 import type { Target } from "./target.ts";
 
-/** Instances of a model that are looked at. */
+/** Instances of a model that are considered. */
 const LOOKED_AT = 8;
 
-/**
- * How soon a model could begin: it has a free slot; it is up and busy; it would have to be loaded, or is not reached.
- */
+/** How soon a model could start: it has a free slot; it is ready but busy; it must be loaded, or is unreachable. */
 const [FREE, BUSY, COLD] = [0, 1, 2];
 
 /**
- * Models that could all serve a request, in the order in which it is to try them: those with a free slot before those
- * that are busy, and these before those that must be loaded; then by how much of the prompt they have cached, then by
- * work in flight and waiting for each slot. Equal ones stay in the order in which they were given.
+ * Models that could all serve a request, in the order in which it should try them: those with a free slot first, then
+ * busy ones, then those that must be loaded; then by cached part of the prompt, then by running and waiting work per
+ * slot. Equal ones stay in the given order.
  */
 export function preferred(state: SchedulerState, names: readonly string[], prompt: PromptFacts): readonly string[] {
   return names

@@ -14,64 +14,62 @@ import { TokenMeter } from "./structures/token-meter.ts";
 import { Target, type Work } from "./target.ts";
 
 /**
- * Prefill tokens per millisecond before anything was measured, of a small model. Wrong, but in the right order among
+ * Prefill tokens per millisecond before any measurement, for a small model. Inexact, but in the right order among
  * devices.
  */
 const GUESS_GPU = 4;
 const GUESS_CPU = 0.2;
 
-/** What a model's instances come to. */
+/** Totals over a model's instances. */
 interface Supply {
-  /** Instances that are ready and take work, and their slots. */
+  /** Instances that are ready and accept work, and their slots. */
   readonly serving: number;
   readonly slots: number;
-  /** Instances there will be once everything decided has happened. */
+  /** Number of instances after all pending decisions. */
   readonly future: number;
   readonly coming: readonly InstanceRecord[];
 }
 
 export class ModelRecord extends ModelMeasures {
-  /** No longer configured; kept while instances of it are leaving. */
+  /** No longer configured; kept while its instances are leaving. */
   removed = false;
-  /** What one instance takes; null: not known. `memoryPending`: an estimate of it is being made. */
+  /** Memory of one instance; null: unknown. `memoryPending`: an estimate is being computed. */
   memory: MemoryNeed | null = null;
   memoryPending = false;
   /** Devices it may run on now. */
   eligible: readonly DeviceRecord[] = [];
   readonly queue = new RequestQueue<RequestRecord>();
   readonly instances = new Set<InstanceRecord>();
-  /** What other nodes have of it, by their names. */
+  /** The model on other nodes, by their names. */
   readonly nodes = new Map<string, NodeTarget>();
   /** Ready instances with a free slot, in the policy's order, then least work first. */
   readonly available = new IndexedHeap<InstanceRecord>(lessWork);
-  /** Which prefixes instances hold, and which other nodes do. */
+  /** Which prefixes are held by instances, and by other nodes. */
   readonly prefixes = new PrefixIndex<InstanceRecord>();
   readonly nodePrefixes = new PrefixIndex<NodeTarget>();
-  /**
-   * Tokens that an instance keeps of conversations, slots and host memory together; null: as many as its slots hold.
-   */
+  /** Tokens of conversations that an instance keeps, in slots and host memory; null: as many as its slots hold. */
   cacheTokens: number | null = null;
   lastArrivedAt = 0;
-  /** Who asked last, and until when (epoch ms) more than one tenant is expected. */
+  /** The tenant of the last request, and until when (epoch ms) more than one tenant is expected. */
   lastTenant: string | null = null;
   othersUntil = 0;
-  /** When room is to be looked for, or waiting requests are to be looked at, although nothing happens. */
+  /** When to look for room, or to reconsider waiting requests, without an event. */
   readonly roomDue = new Due({ type: "room", model: this } as const);
   readonly serveDue = new Due({ type: "serve", model: this } as const);
-  /** Armed: no start before this; `failure` says why. */
+  /** Armed: no start before this; `failure` is the reason. */
   readonly retry = new Due({ type: "retry", model: this } as const);
   failure: { readonly message: string; readonly code: ErrorCode; readonly waitersStay: boolean } | null = null;
-  /** What the last look for room said, and at which state of the room; no need to look again until it changes. */
+  /** Result of the last search for room, and the state of the room then; no need to search again until it changes. */
   placement: { readonly epoch: number; readonly growth: boolean; readonly refusal: AssistantError | null } | null =
     null;
-  /** Saved when their instances ended, by the fleet's names, saved first of all at first: what others may be given. */
+  /** Conversations saved by ended instances, by the fleet's names, first saved first: available to new instances. */
   readonly sleeping = new Map<string, SleepingConversation>();
   pinOverride: boolean | null = null;
-  /** In the place of the configured time, as long as it is loaded; undefined: that one. */
+  /** Overrides the configured idle time while it is loaded; undefined: not overridden. */
   idleTtlOverride: number | null | undefined;
   noticedAt = 0;
   #inFlight = 0;
-  /** Of the queue, those that take no slot: the first instance that is up gets them. */
+  /** The queued requests that need no slot: the first ready instance gets them. */
   readonly waitingReads = new Set<RequestRecord>();
   readonly #inFlightByTenant = new Map<string, number>();
   #supply: Supply | null = null;
@@ -89,31 +87,29 @@ export class ModelRecord extends ModelMeasures {
     return this.idleTtlOverride === undefined ? this.spec.idleTtlMs : this.idleTtlOverride;
   }
 
-  /** Nothing is ever started here for a model that only other nodes have. */
+  /** A model that only other nodes have is never started here. */
   get isRemoteOnly(): boolean {
     return this.spec.nodes !== undefined;
   }
 
-  /** It comes and goes with what other nodes tell, and no file names it. */
+  /** Added and removed as other nodes report it; no file configures it. */
   get isDiscovered(): boolean {
     return this.isRemoteOnly && this.spec.file === "";
   }
 
-  /** Most instances of it at once. "auto": one per GPU it may use, or one on the CPU. */
+  /** Maximum number of instances. "auto": one per GPU it may use, or one on the CPU. */
   get replicas(): number {
     return this.spec.replicas === "auto" ? this.eligible.length : this.spec.replicas;
   }
 
-  /** Instances that it is to have although nobody waits for it. */
+  /** Number of instances to keep even if no requests wait. */
   get wantedInstances(): number {
     if (this.spec.preload) return this.replicas;
     const least = Math.min(this.spec.replicasMin ?? 0, this.replicas);
     return this.isPinned ? Math.max(1, least) : least;
   }
 
-  /**
-   * Milliseconds until everybody who waits now has a slot, as far as it can be told: 0 before anything was measured.
-   */
+  /** Estimated milliseconds until all waiting requests have a slot; 0 before any measurement. */
   get drainMs(): number {
     return (this.queue.size * (this.holdMs.value ?? 0)) / Math.max(1, this.supply.slots);
   }
@@ -134,7 +130,7 @@ export class ModelRecord extends ModelMeasures {
     return this.#supply;
   }
 
-  /** Something about an instance of it has changed. */
+  /** One of its instances has changed. */
   recount(): void {
     this.#supply = null;
   }
@@ -150,21 +146,21 @@ export class ModelRecord extends ModelMeasures {
 
   count(tenant: string, change: 1 | -1): void {
     this.#inFlight += change;
-    // Nobody is taken out: there are as many tenants as keys, and a request is no time to shrink a table.
+    // Tenants are not removed: there are as many as keys, and this is not the time to shrink a table.
     this.#inFlightByTenant.set(tenant, this.inFlightOf(tenant) + change);
   }
 }
 
 export class DeviceRecord {
   device: Device;
-  /** Bytes our instances may use together; null: not known, no limit. */
+  /** Memory our instances may use together; null: unknown, no limit. */
   budgetBytes: number | null = null;
-  /** When that was last measured; -Infinity: before something that has changed it. */
+  /** When that was last measured; -Infinity: before an event that changed it. */
   measuredAt = Number.NEGATIVE_INFINITY;
   readonly instances = new Set<InstanceRecord>();
-  /** Id of the request that has the device to itself. */
+  /** Id of the request that uses the device exclusively. */
   holder: string | null = null;
-  /** The model that waits to have it to itself: nothing else begins there until then. */
+  /** The model waiting to use it exclusively: no other work starts there until then. */
   claim: ModelRecord | null = null;
   #taken: Taken | null = null;
 
@@ -176,7 +172,7 @@ export class DeviceRecord {
     return this.device.id;
   }
 
-  /** Threads are a resource of the CPU alone; an instance on a GPU needs next to none. */
+  /** Threads are only limited on the CPU; an instance on a GPU needs next to none. */
   get isCpu(): boolean {
     return this.device.vendor === "cpu";
   }
@@ -186,30 +182,30 @@ export class DeviceRecord {
     return this.#taken;
   }
 
-  /** Something about an instance of it has changed. */
+  /** One of its instances has changed. */
   recount(): void {
     this.#taken = null;
   }
 
-  /** No request runs on any of its instances. */
+  /** None of its instances has a request. */
   get isQuiet(): boolean {
     for (const instance of this.instances) if (instance.inFlight.size > 0) return false;
     return true;
   }
 }
 
-/** Why an instance was started: one that was started for waiting requests alone may be given up when they have gone. */
+/** Why an instance was started: one started only for waiting requests may be abandoned when they are gone. */
 export type Purpose = "demand" | "preload" | "restart";
 
 export class InstanceRecord extends Target {
   readonly model: ModelRecord;
   readonly device: DeviceRecord;
-  /** Order of creation; breaks ties, so that equal histories decide equally. */
+  /** Order of creation; breaks ties, so that equal histories lead to equal decisions. */
   readonly serial: number;
   readonly purpose: Purpose;
-  /** places.ts alone changes it. */
+  /** Changed only by places.ts. */
   life: Life = { phase: "gone" };
-  /** Memory on the device, estimated or measured, whichever is more; 0 where it is not known. */
+  /** Memory on the device, estimated or measured, whichever is higher; 0 if unknown. */
   bytes = 0;
   /** Granted with the order. */
   threads = 1;
@@ -217,32 +213,32 @@ export class InstanceRecord extends Target {
   slots: number;
   /** Tokens of one slot. */
   contextTokens: number;
-  /** Requests that wait for this instance in particular, and when to look at them again. */
+  /** Requests parked for this instance, and when to reconsider them. */
   readonly parked = new Set<RequestRecord>();
   readonly parkedDue = new Due({ type: "parked", instance: this } as const);
-  /** Its place among the model's available instances, and their order; the policy's. */
+  /** Its position among the model's available instances, and its rank by the policy. */
   heapIndex = -1;
   rank = 0;
-  /** Number of the last dispatch, counted over all. */
+  /** Number of its last dispatch, counted over all. */
   lastDispatch = 0;
   startedAt = 0;
-  /** When it last came up. */
+  /** When it last became ready. */
   readyAt = 0;
-  /** When the last request ended; the time it got ready before that. */
+  /** When the last request ended; before the first one, when it became ready. */
   lastUsedAt = 0;
   served = 0;
-  /** An operator's word; null: the model's setting. */
+  /** Set by an operator; null: the model's setting. */
   pinOverride: boolean | null = null;
-  /** Armed: its last answer broke off; it may be dead without our knowing, and gets no work. */
+  /** Armed after an answer that was cut off: it may have crashed unnoticed, and gets no work. */
   readonly suspect = new Due({ type: "suspect", instance: this } as const);
   readonly idle = new Due({ type: "idle", instance: this } as const);
-  /** When what is hoped for in this phase is overdue. */
+  /** When the expected end of this phase is overdue. */
   readonly phaseDue = new Due({ type: "phase", instance: this } as const);
   readonly decodeMeter = new TokenMeter();
   readonly prefillMeter = new TokenMeter();
   /**
-   * The wait for a slot does not count: a conversation that goes elsewhere because of it is computed anew, there and
-   * later here.
+   * The wait for a slot does not count: a conversation that went elsewhere for that reason would be computed again
+   * there, and later again here.
    */
   readonly delayMs = 0;
 
@@ -268,7 +264,7 @@ export class InstanceRecord extends Target {
     return (this.inFlight.size - this.reads - this.unanswered) / Math.max(1, this.slots);
   }
 
-  /** Milliseconds until one of its slots is usually free. */
+  /** Expected milliseconds until one of its slots is free. */
   get slotWaitMs(): number {
     return this.hasFreeSlot ? 0 : (this.model.holdMs.value ?? 0) / Math.max(1, this.slots);
   }
@@ -279,7 +275,7 @@ export class InstanceRecord extends Target {
     return tokens;
   }
 
-  /** In its slots, and in the host memory that it was granted. */
+  /** In its slots, and in the host memory it was granted. */
   get cacheTokens(): number {
     const inSlots = this.slots * this.contextTokens;
     const { cacheTokens, spec } = this.model;
@@ -294,7 +290,7 @@ export class InstanceRecord extends Target {
   }
 
   override answered(work: Work, tookMs: number): void {
-    // The engine reports its times with the end of an answer only; until then this is better than a guess.
+    // The engine only reports its times at the end of an answer; until then this is better than a guess.
     if (work.alone && !this.isMeasured) this.learnPrefill(work.prefillTokens, tookMs);
   }
 
@@ -310,7 +306,7 @@ export class InstanceRecord extends Target {
     model.holdMs.learn(now - work.startedAt);
     if (promptTokens !== null && promptMs !== null) {
       this.prefillMeter.add(prefilled, promptMs, now - (completionMs ?? 0));
-      // Prompts that were before it are in the engine's figure, but not in its work on this one.
+      // The engine's figure includes waiting for earlier prompts, which is not work on this one.
       this.learnPrefill(prefilled, work.prefillMs ? Math.min(promptMs, work.prefillMs) : promptMs);
     }
     if (completionTokens === null) return;
@@ -325,7 +321,8 @@ export class InstanceRecord extends Target {
   }
 
   /**
-   * A usual request of the model is one slot's worth of work; an instance without a free slot has a load of 1 or more.
+   * A typical request of the model is one slot's worth of work; an instance without a free slot has a load of at least
+   * 1.
    */
   get load(): number {
     if (this.slots === 0) return 0;
@@ -336,7 +333,7 @@ export class InstanceRecord extends Target {
   }
 }
 
-/** It waits for its turn; or for one instance in particular, though it could begin elsewhere; or it runs. */
+/** It waits for its turn, or is parked for one instance although another could start it, or runs. */
 export type Stage = { readonly type: "queued" } | { readonly type: "parked"; readonly on: InstanceRecord } | Work;
 
 export const QUEUED: Stage = { type: "queued" };
@@ -348,13 +345,13 @@ export class RequestRecord implements Queued<RequestRecord> {
   readonly priority: number;
   readonly tenant: string;
   readonly arrivedAt: number;
-  /** Its place in its lane, and prompt tokens that were cached nowhere, as they were when it began to wait. */
+  /** Its position in its lane, and the prompt tokens cached on no instance, as of when it began to wait. */
   turnAt = 0;
   startBy = Number.POSITIVE_INFINITY;
   expectedPrefill = 0;
   readonly deadline: Due<{ readonly type: "deadline"; readonly request: RequestRecord }> | null;
   stage: Stage = QUEUED;
-  /** Has been told its place at least once. */
+  /** Has been notified of its place at least once. */
   noticed = false;
   lane: Lane<RequestRecord> | null = null;
   serial = 0;
@@ -372,7 +369,7 @@ export class RequestRecord implements Queued<RequestRecord> {
   }
 }
 
-/** Order among instances that could take a request: the policy's, then least work; the older of equals. */
+/** Order among instances that could take a request: the policy's, then least work; of equals, the older one. */
 export function lessWork(a: InstanceRecord, b: InstanceRecord): boolean {
   if (a.rank !== b.rank) return a.rank < b.rank;
   const work = a.prefillTokens + a.decodeTokens - b.prefillTokens - b.decodeTokens;

@@ -5,7 +5,7 @@ import { NodeRecord, NodeTarget } from "./node.ts";
 import { ModelRecord } from "./records.ts";
 import { refusal, type SchedulerState, type Turn } from "./state.ts";
 
-/** Takes over what was measured. Requests that wait for what has become free go there at the end of this decision. */
+/** Applies new measurements. Requests waiting for what has become free are forwarded at the end of this decision. */
 export function remotesChanged(turn: Turn, { nodeId, candidates, models, part }: RemoteChange): void {
   const { state } = turn;
   state.nodeId = nodeId;
@@ -34,14 +34,14 @@ export function remotesChanged(turn: Turn, { nodeId, candidates, models, part }:
   for (const facts of candidates) takeNode(turn, facts);
 }
 
-/** A target whose node or model there is gone is forgotten; its requests end all the same. */
+/** A target is forgotten when its node, or the model there, is gone; its requests still end. */
 function takeNode({ state }: Turn, facts: RemoteCandidate): void {
   const node = state.nodes.get(facts.name) ?? new NodeRecord(facts);
   state.nodes.set(facts.name, node);
   const before = node.facts;
-  // Who was away has no claim on what the others got meanwhile.
+  // An absent node earns no claim on what the others received meanwhile.
   if (facts.up && (!before.up || node.turns === 0)) node.turns = Math.max(node.turns, leastTurns(state, node, facts));
-  // Another daemon, or one that was away, has nothing of what it had.
+  // A new daemon, or one that was unreachable, has nothing cached.
   const isFresh = !facts.up || facts.nodeId !== before.nodeId;
   node.facts = facts;
   for (const name of new Set([...before.models.keys(), ...facts.models.keys()])) {
@@ -54,7 +54,7 @@ function takeNode({ state }: Turn, facts: RemoteCandidate): void {
   }
 }
 
-/** Of the nodes that are up and share a model with this one, the fewest turns; 0: there are none. */
+/** The fewest turns among the nodes that are up and share a model with this one; 0: there are none. */
 function leastTurns(state: SchedulerState, node: NodeRecord, { models }: RemoteCandidate): number {
   let least = Number.POSITIVE_INFINITY;
   for (const name of models.keys())
@@ -63,7 +63,7 @@ function leastTurns(state: SchedulerState, node: NodeRecord, { models }: RemoteC
   return Number.isFinite(least) ? least : 0;
 }
 
-/** Brings what other nodes have of a model that is new here up to date. */
+/** Updates the other nodes' entries of a model that is new here. */
 export function meetNodes(state: SchedulerState, model: ModelRecord): void {
   for (const node of state.nodes.values()) meet(model, node);
 }

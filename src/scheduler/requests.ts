@@ -12,10 +12,10 @@ import { arm, refusal, type Turn } from "./state.ts";
 import type { Work } from "./target.ts";
 import { queueRefusal, secondsOf } from "./waits.ts";
 
-/** How long an instance whose answer broke off gets no work: a dead one is reported well within this. */
+/** How long an instance whose answer was cut off gets no work: a crash is reported well within this time. */
 const SUSPECT_MS = 100;
 
-/** A prompt yields to those that come within this many times its prefill after it, and are shorter. */
+/** A prompt yields to shorter ones that arrive within this many times its prefill after it. */
 const SET_BACK = 10;
 
 export function arrived(turn: Turn, facts: RequestFacts): void {
@@ -24,7 +24,7 @@ export function arrived(turn: Turn, facts: RequestFacts): void {
   const refused = refusalOf(turn, model, facts);
   if (refused !== null) turn.effects.push({ type: "reject", requestId: facts.id, refusal: refused });
   if (refused !== null || model === undefined) return;
-  // What takes no slot says nothing about the work that is to come.
+  // Requests without a slot are no indication of future work.
   if (!facts.slotless) noteArrival(model, facts.tenant, now);
   const request = new RequestRecord(facts, model, now);
   state.requests.set(facts.id, request);
@@ -64,7 +64,7 @@ function refusalOf(turn: Turn, model: ModelRecord | undefined, facts: RequestFac
     const failed = model.supply.serving + model.supply.coming.length === 0 ? failureRefusal(model, now) : null;
     if (failed !== null) return failed;
   }
-  // A request that needs not wait is not kept out by a queue's limit.
+  // A request that can start at once is not refused because of a queue's limit.
   if (facts.slotless && readable(model) !== null) return null;
   const isTaken = model.queue.size === 0 && (model.available.size > 0 || takesNow(turn, model, facts));
   return isTaken ? null : queueRefusal(state, model, facts.tenant, now);
@@ -74,7 +74,7 @@ function refusalOf(turn: Turn, model: ModelRecord | undefined, facts: RequestFac
 export function failureRefusal(model: ModelRecord, now: number): AssistantError | null {
   if (model.failure === null || model.failure.waitersStay || !model.retry.armed) return null;
   const { code, message } = model.failure;
-  // A cause with a code says what to do about it already.
+  // A cause with a code already has a remedy.
   const remedy =
     code === "model_failed"
       ? "See the instance's log (assistant logs); the next request after the pause tries again."
@@ -110,7 +110,7 @@ export function deadlinePassed(turn: Turn, request: RequestRecord): void {
   rejectWaiting(turn, request, deadlineRefusal(request.facts, turn.now - request.arrivedAt));
 }
 
-/** The prompt is worked off; what is left is the answer. */
+/** The prompt is done; only the answer remains. */
 export function firstToken(turn: Turn, requestId: string): void {
   const work = turn.state.requests.get(requestId)?.stage;
   if (work?.type !== "running" || work.answering) return;
@@ -118,11 +118,11 @@ export function firstToken(turn: Turn, requestId: string): void {
   if (!(work.target instanceof InstanceRecord)) return;
   refresh(turn, work.target);
   unpark(turn, work.target);
-  // They wait for prompts to be worked off, not for slots; it may have come to that sooner than expected.
+  // They wait for prompts to finish, not for slots, and that may have happened sooner than expected.
   if (work.target.model.serveDue.armed) turn.state.dirty.add(work.target.model);
 }
 
-/** The slot is free. Nothing happens for a request that is not in flight, such as one that was lost. */
+/** Releases the slot. Does nothing for a request that is not in flight, such as one that was lost. */
 export function finished(turn: Turn, requestId: string, outcome: RequestOutcome): void {
   const request = turn.state.requests.get(requestId);
   const work = request?.stage;
@@ -132,7 +132,7 @@ export function finished(turn: Turn, requestId: string, outcome: RequestOutcome)
   turn.state.served += 1;
   work.end(outcome, turn.now);
   if (target instanceof InstanceRecord) vacate(turn, target, requestId);
-  // After who waited for the device: they have their turn first.
+  // After the requests that waited for the device: they have their turn first.
   turn.state.dirty.add(request.model);
   if (target instanceof InstanceRecord) instanceFinished(turn, work, target, outcome);
   else if (target instanceof NodeTarget) nodeFinished(turn, work, target, outcome);
@@ -156,7 +156,7 @@ function instanceFinished(turn: Turn, work: Work, instance: InstanceRecord, outc
   stopNow(turn, instance);
 }
 
-/** Where a request belongs among those of its lane; queue/lane.ts says what the figures mean. */
+/** The position of a request in its lane; see queue/lane.ts. */
 function placeInLane(request: RequestRecord, shortestFirst: boolean): void {
   const { facts, model, arrivedAt } = request;
   const { maxWaitMs } = model.queue;
@@ -164,14 +164,14 @@ function placeInLane(request: RequestRecord, shortestFirst: boolean): void {
   const prefillMs = model.prefillRate.msFor(request.expectedPrefill);
   request.turnAt = arrivedAt + (shortestFirst ? Math.min(maxWaitMs, SET_BACK * prefillMs) : 0);
   if (facts.deadlineAt === null) return;
-  // When it has to begin so that its answer is whole by then, by the model's measured rates.
+  // The latest start for a complete answer in time, by the model's measured rates.
   const startBy = facts.deadlineAt - prefillMs - model.decodeRate.msFor(model.expectedCompletion(facts.maxTokens));
-  // A later time says nothing: by then nobody who comes later goes first any more. Official clients send a time-out of
+  // A later time is irrelevant: by then no later request goes first any more. Official clients send a timeout of
   // minutes with every request.
   if (startBy <= arrivedAt + maxWaitMs) request.startBy = startBy;
 }
 
-/** Tokens of the longest beginning that any instance holds. */
+/** Tokens of the longest prefix that any instance holds. */
 function longestCached(model: ModelRecord, { prefix, promptTokens }: RequestFacts): number {
   for (const { tokens } of model.prefixes.held(prefix)) return Math.min(tokens, promptTokens);
   return 0;

@@ -1,16 +1,16 @@
 import type { ModelRecord, RequestRecord } from "./records.ts";
 
 /**
- * One slot of each instance is kept, but no larger part of all than this; of fewer slots none: one would be too large a
- * part.
+ * One slot per instance is reserved, but at most this share of all; with fewer slots none, as one would be too large a
+ * share.
  */
 const MAX_SHARE = 1 / 4;
-/** Instances that are looked at for one that has no prompt to work off. */
+/** Instances examined to find one without a prompt. */
 const LOOKED_AT = 8;
-/** For how long others are expected back. */
+/** How long other tenants are expected to return. */
 const EXPECTED_MS = 60_000;
 
-/** Keeps account of how often and by whom the model is asked for. */
+/** Records how often the model is requested, and by whom. */
 export function noteArrival(model: ModelRecord, tenant: string, now: number): void {
   if (model.lastArrivedAt > 0) model.arrivalGapMs.learn(now - model.lastArrivedAt);
   model.lastArrivedAt = now;
@@ -19,10 +19,11 @@ export function noteArrival(model: ModelRecord, tenant: string, now: number): vo
 }
 
 /**
- * Whether the last slots are kept from this request: its tenant has half of them or more, and others were there within
- * the last minute. Who floods a model would else hold every slot, and the next client, although first in the queue,
- * would wait for an answer of the flooder's to end. And of several instances, one with a free slot is kept without a
- * prompt to work off: a prompt that has begun is not interrupted. A tenant that is alone has all slots.
+ * Whether the last slots are reserved against this request: its tenant has at least half of them, and others were
+ * active within the last minute. Otherwise, a tenant that floods a model would hold every slot, and the next client,
+ * although first in the queue, would wait for one of the flooder's answers to end. Of several instances, one with a
+ * free slot is also kept without a prompt, since a running prompt is not interrupted. A tenant that is alone has all
+ * slots.
  */
 export function isReserved(model: ModelRecord, request: RequestRecord, now: number): boolean {
   if (now >= model.othersUntil) return false;
@@ -33,9 +34,9 @@ export function isReserved(model: ModelRecord, request: RequestRecord, now: numb
   return serving > 1 && !hasTwoOpen(model);
 }
 
-/** Two instances with a free slot and no prompt under way: one is left when the other gets this one. */
+/** Two instances with a free slot and no running prompt: one remains when the other gets this one. */
 function hasTwoOpen({ available }: ModelRecord): boolean {
-  // Where the policy ranks them by their prompts the first are those, so three show it.
+  // If the policy ranks them by their prompts, these come first, so the first three would be enough.
   let open = 0;
   for (let index = 0; index < LOOKED_AT && open < 2; index++) if (available.items[index]?.unanswered === 0) open += 1;
   return open === 2;

@@ -14,15 +14,16 @@ import { expectedWaitMs, noticeQueue, waitEstimate } from "./waits.ts";
 const DRAINED_RETRY_S = 10;
 
 /**
- * Draws the conclusions of what an event changed: free slots go to who waits, models that are waited for get instances,
- * room that became free goes to who waits for room. Every handler marks what it touched; this runs once at the end.
+ * Draws the conclusions of what an event changed: free slots go to waiting requests, models with waiting requests get
+ * instances, and free room goes to models waiting for it. Every handler marks what it changed; this runs once at the
+ * end.
  */
 export function settle(turn: Turn): void {
   const touched: ModelRecord[] = [];
   do {
     touched.length = 0;
     settleHere(turn, touched);
-    // Last, so that what is started here for who waits has its order before other nodes take them.
+    // Last, so that local starts are ordered before other nodes take the waiting requests.
     for (const model of touched) overflow(turn, model);
   } while (turn.state.dirty.size > 0);
 }
@@ -49,7 +50,7 @@ function settleHere(turn: Turn, touched: ModelRecord[]): void {
   }
 }
 
-/** Starts what the waiting requests of a model need, if there is room, and gives up what nobody needs any longer. */
+/** Starts what the waiting requests of a model need, if there is room, and drops plans that are no longer needed. */
 function ensureInstances(turn: Turn, model: ModelRecord): void {
   const { state } = turn;
   if (model.queue.size === 0 || model.removed || state.closing) {
@@ -63,11 +64,12 @@ function ensureInstances(turn: Turn, model: ModelRecord): void {
     giveUp(turn, model, () => (model.isRemoteOnly ? unreachable(turn, model) : drained(model)));
     return;
   }
-  // A restart that nobody waited for made no room for itself. Now that somebody does, it is a start like any other.
+  // A restart without waiting requests has made no room for itself. Now that there are some, it is a start like any
+  // other.
   for (const instance of model.supply.coming)
     if (instance.life.phase === "planned" && instance.purpose !== "demand" && !hasRoom(turn, instance))
       remove(turn, instance);
-  // Single flight: while one instance is on its way, nobody starts a second.
+  // Single flight: while one instance is starting, no second is started.
   if (model.supply.coming.length > 0) return;
   if (model.retry.armed) {
     const refused = model.supply.serving === 0 ? failureRefusal(model, turn.now) : null;
@@ -113,14 +115,14 @@ function seekRoom(turn: Turn, model: ModelRecord, growth: boolean): void {
   else giveUp(turn, model, () => refused);
 }
 
-/** The last who waits would wait longer than a load takes. */
+/** The last waiting request would wait longer than a load takes. */
 function isBacklogged(turn: Turn, model: ModelRecord): boolean {
   const { loadMs } = model;
   const wait = expectedWaitMs(waitEstimate(model, turn.now), model.queue.size);
   return loadMs.value !== null && wait !== null && wait > loadMs.value;
 }
 
-/** Requests wait, and no running instance is below max_load. */
+/** Requests are waiting, and no ready instance is below max_load. */
 function isSaturated(turn: Turn, model: ModelRecord): boolean {
   for (const instance of model.instances) {
     if (instance.life.phase === "ready" && instance.load < turn.state.settings.maxLoad) return false;
@@ -128,23 +130,25 @@ function isSaturated(turn: Turn, model: ModelRecord): boolean {
   return true;
 }
 
-/** Whether a planned instance can start now: its place and its memory are really free, the victims gone. */
+/**
+ * Whether a planned instance can start now: its place and its memory are actually free, and the victims have exited.
+ */
 function hasRoom(turn: Turn, instance: InstanceRecord): boolean {
   const { state } = turn;
   const { device, model } = instance;
   if (state.closing || state.count("live") >= state.settings.maxInstances) return false;
-  // It counts among those to come itself.
+  // The count includes the instance itself.
   return hasThread(state, device, device.taken.live, model.supply.future === 1) && hasMemory(turn, instance);
 }
 
-/** Highest priority first, then who has waited longest. */
+/** Highest priority first, then longest wait. */
 function byUrgency(models: ReadonlySet<ModelRecord>): ModelRecord[] {
   const list = [...models];
   if (list.length < 2) return list;
   return list.sort((a, b) => b.queue.priority - a.queue.priority || a.queue.waitingSince - b.queue.waitingSince);
 }
 
-/** Starts the model without a request: at start, after a failure, or on an operator's word. Pushes nobody out. */
+/** Starts the model without a request: at start, after a failure, or for an operator. Evicts nothing. */
 export function preload(turn: Turn, model: ModelRecord, most: number): void {
   while (model.supply.future < Math.min(most, model.replicas)) {
     if (place(turn, model, "preload", false)) continue;
@@ -153,7 +157,7 @@ export function preload(turn: Turn, model: ModelRecord, most: number): void {
   }
 }
 
-/** More is known now: the places that wait for it are chosen. */
+/** New figures have arrived: places that waited for them are chosen. */
 export function informed(turn: Turn): void {
   const waiting = [...turn.state.uninformed];
   turn.state.uninformed.clear();
@@ -164,7 +168,7 @@ export function informed(turn: Turn): void {
   }
 }
 
-/** Ends the instances over the model's limit of replicas, those first that miss least: not yet up, then idle. */
+/** Stops the instances above the model's limit of replicas, least costly first: not ready yet, then idle. */
 export function shrink(turn: Turn, model: ModelRecord): void {
   let count = model.supply.future - model.replicas;
   if (count <= 0) return;

@@ -2,24 +2,24 @@ import type { InstanceRecord, ModelRecord } from "./records.ts";
 import type { SchedulerState } from "./state.ts";
 import { expectedWaitMs, waitEstimate } from "./waits.ts";
 
-/** What the scheduler knows of one model now. Times are epoch milliseconds. */
+/** The state of one model. Times are epoch milliseconds. */
 export interface ModelLoad {
   readonly queued: number;
   readonly inFlight: number;
-  /** Instances that are ready and take work. */
+  /** Instances that are ready and accept work. */
   readonly serving: number;
-  /** Whether an instance runs, starts or is planned, or will be as soon as its memory is known. */
+  /** Whether an instance is running, starting or planned, or will be as soon as its memory is known. */
   readonly coming: boolean;
   readonly pinned: boolean;
-  /** Milliseconds a request that joins now would wait; 0 where a slot is free; null where nothing was measured. */
+  /** Expected wait of a request that arrives now, milliseconds; 0 if a slot is free; null before any measurement. */
   readonly expectedWaitMs: number | null;
   /** Why the model cannot be served now, or null. */
   readonly error: string | null;
-  /** When the next start is tried after a failure, or null. */
+  /** When the next start is attempted after a failure, or null. */
   readonly retryAt: number | null;
 }
 
-/** What the scheduler knows of one instance now. */
+/** The state of one instance. */
 export interface InstanceLoad {
   readonly model: string;
   readonly inFlight: number;
@@ -38,16 +38,16 @@ export interface InstanceLoad {
 export interface SchedulerSnapshot {
   readonly queued: number;
   readonly inFlight: number;
-  /** Requests that had a slot and gave it back, since the start. */
+  /** Requests that had a slot and released it, since the start. */
   readonly requestsServed: number;
   readonly models: ReadonlyMap<string, ModelLoad>;
   /** By instance id. */
   readonly instances: ReadonlyMap<string, InstanceLoad>;
-  /** Devices that one request has to itself: request ids by device id. */
+  /** Devices in exclusive use: request ids by device id. */
   readonly exclusive: ReadonlyMap<string, string>;
 }
 
-/** A copy for readers; looks at every model and instance, so it is for people and metrics, not for requests. */
+/** A copy for readers; visits every model and instance, so it is for people and metrics, not for every request. */
 export function snapshotOf(state: SchedulerState, now: number): SchedulerSnapshot {
   const models = new Map<string, ModelLoad>();
   for (const model of state.models.values()) if (!model.removed) models.set(model.name, modelLoad(state, model, now));

@@ -24,7 +24,7 @@ const unconfigured: SchedulerSettings = {
   drainTimeoutMs: 0,
 };
 
-/** What is to be looked at when a moment has come. */
+/** What to check when its time has come. */
 export type Occasion =
   | { readonly type: "deadline"; readonly request: RequestRecord }
   | { readonly type: "idle" | "phase" | "suspect" | "parked"; readonly instance: InstanceRecord }
@@ -32,20 +32,20 @@ export type Occasion =
   | { readonly type: "pause"; readonly name: string };
 
 /**
- * Everything the scheduler knows. `decide` alone changes it. Indexes instead of scans: an event touches what it
+ * The scheduler's whole state. Changed only by `decide`. It has indexes instead of scans: an event touches only what it
  * concerns, whatever the number of instances and requests.
  */
 export class SchedulerState {
   settings = unconfigured;
   closing = false;
-  /** Whether `measure` effects are answered. If not, the figures that came with the configuration are all there is. */
+  /** Whether `measure` effects are answered. If not, only the figures of the configuration are available. */
   readonly measures: boolean;
   /** A `measure` effect has not been answered yet. */
   measuring = false;
   readonly models = new Map<string, ModelRecord>();
   readonly instances = new Map<string, InstanceRecord>();
   readonly devices = new Map<string, DeviceRecord>();
-  /** Devices with instances, those among them that are no longer there. */
+  /** Devices with instances, including those that no longer exist. */
   readonly inUse = new Set<DeviceRecord>();
   /** Other nodes, by name, and this daemon's id in hop lists. */
   readonly nodes = new Map<string, NodeRecord>();
@@ -58,7 +58,7 @@ export class SchedulerState {
   /** Models whose requests wait for room, in the order in which they found none. */
   readonly blocked = new Set<ModelRecord>();
   /**
-   * Models whose place is chosen once more is known, and how many instances are wanted besides what requests ask for.
+   * Models whose place is chosen when more figures are known, and how many instances are wanted regardless of requests.
    */
   readonly uninformed = new Map<ModelRecord, number>();
   /** Models whose supply or demand changed in this decision. */
@@ -67,15 +67,15 @@ export class SchedulerState {
   roomEpoch = 0;
   roomChanged = false;
   serial = 0;
-  /** Requests that had a slot and gave it back. */
+  /** Requests that had a slot and released it. */
   served = 0;
-  /** Requests that got a slot here, ever. */
+  /** Requests that got a slot here, in total. */
   dispatches = 0;
-  /** A model needs its device alone. */
+  /** A model requires exclusive use of its device. */
   hasExclusive = false;
-  /** What tenants got, by the devices on which they got it. */
+  /** What tenants received, by the devices on which they received it. */
   readonly accounts = new Map<string, Accounts>();
-  /** Waiting requests by tenant, over all models; no entry for none. */
+  /** Waiting requests by tenant, over all models; no entry if there are none. */
   readonly queuedByTenant = new Map<string, number>();
 
   constructor(measures: boolean) {
@@ -83,7 +83,7 @@ export class SchedulerState {
   }
 
   /**
-   * Instances whose processes live, that there will be once everything decided has happened, and of these the pinned.
+   * Counts of instances with a live process, of those after all pending decisions, and of the pinned ones among these.
    */
   count(which: "live" | "future" | "pinned"): number {
     let count = 0;
@@ -106,10 +106,10 @@ export class SchedulerState {
 /** An empty state: no models until the first `configured`. */
 export const createState = (measures = false): SchedulerState => new SchedulerState(measures);
 
-/** Epoch milliseconds at which a `tick` is wanted, or null. */
+/** When a `tick` is needed, epoch milliseconds, or null. */
 export const nextDueAt = (state: SchedulerState): number | null => state.dues.peek()?.at ?? null;
 
-/** One decision under way: the state, the time it is made at, and what it has led to so far. */
+/** A decision in progress: the state, its time, and its effects so far. */
 export interface Turn {
   readonly state: SchedulerState;
   /** Epoch milliseconds. */

@@ -3,30 +3,32 @@ import { Rate } from "./measures.ts";
 import { emptyPrefixes, type PrefixIndex, type PreviousTurn } from "./prefix/prefix-index.ts";
 
 /**
- * Anything a request can be sent to, an instance here or a model on another node: what it was measured to do, what it
- * is believed to have cached, and what is in flight on it. A `Work` alone changes what is in flight.
+ * Anything a request can be sent to, an instance here or a model on another node: its measurements, what it is assumed
+ * to have cached, and what is in flight on it. Only a `Work` changes what is in flight.
  */
 export abstract class Target {
-  /** As effects and leases name it. */
+  /** As used by effects and leases. */
   readonly id: string;
-  /** Which targets of the model and of this kind hold which prefixes. */
+  /** Which targets of the model, of this kind, hold which prefixes. */
   readonly index: PrefixIndex<Target>;
   readonly prefixes = emptyPrefixes();
   readonly prefillRate = new Rate();
   readonly decodeRate = new Rate();
   /**
-   * Rates of others that stand in while this one has none, the nearest first; and tokens per millisecond before
-   * anything was measured.
+   * Rates of others that are used while this one has none, the most similar first; and tokens per millisecond before
+   * any measurement.
    */
   readonly #similar: readonly Rate[];
   readonly #guessedPerMs: number;
   readonly inFlight = new Set<Work>();
-  /** Of these, those that take no slot. */
+  /** Of these, those that use no slot. */
   reads = 0;
-  /** Tokens to do for what is in flight: of prompts without a first token, and of answers. */
+  /** Outstanding tokens of requests in flight: of prompts without a first token, and of answers. */
   prefillTokens = 0;
   decodeTokens = 0;
-  /** Requests in flight without a first token, and since when it works on the first of their prompts (epoch ms). */
+  /**
+   * Requests in flight without a first token, and since when it has worked on the first of their prompts (epoch ms).
+   */
   unanswered = 0;
   busySince = 0;
 
@@ -35,9 +37,9 @@ export abstract class Target {
   abstract readonly cacheTokens: number;
   /** Share of its slots that slow down one more answer. */
   abstract readonly busyShare: number;
-  /** Milliseconds that everything there takes longer: the way there, and a load. */
+  /** Milliseconds added to everything there: network time, and a load. */
   abstract readonly delayMs: number;
-  /** Tokens of prompts that wait for it in particular. */
+  /** Tokens of prompts parked for it. */
   abstract readonly expectedTokens: number;
 
   constructor(id: string, index: PrefixIndex<Target>, similar: readonly Rate[], guessedPerMs: number) {
@@ -47,14 +49,14 @@ export abstract class Target {
     this.#guessedPerMs = guessedPerMs;
   }
 
-  /** What an answer that has ended says of the target and its model. */
+  /** Learns from an answer that has ended, for the target and its model. */
   abstract learnFrom(work: Work, outcome: RequestOutcome, now: number): void;
 
   get prefillPerMs(): number {
     return this.prefillRate.besides(this.similarPerMs);
   }
 
-  /** The same of the model's targets of this kind altogether. */
+  /** The same for all targets of the model of this kind. */
   get similarPerMs(): number {
     for (const rate of this.#similar) if (rate.perMs !== null) return rate.perMs;
     return this.#guessedPerMs;
@@ -65,17 +67,17 @@ export abstract class Target {
     return this.prefillRate.perMs !== null || this.#similar[0]?.perMs !== null;
   }
 
-  /** The model is there and need not be loaded. */
+  /** The model need not be loaded there first. */
   get isLoaded(): boolean {
     return true;
   }
 
-  /** When it will have worked off the prompts that it has, if it is as quick as ever; 0 where it has none. */
+  /** When it will have processed its prompts at its usual rate; 0 if it has none. */
   get prefilledAt(): number {
     return this.unanswered === 0 ? 0 : this.busySince + this.prefillTokens / this.prefillPerMs;
   }
 
-  /** Milliseconds until then. At most one usual prompt is taken as done: the others wait for its first token. */
+  /** Milliseconds until then. At most one average prompt counts as done: the others wait for its first token. */
   prefillWaitMs(now: number): number {
     if (this.unanswered === 0) return 0;
     const wholeMs = this.prefillTokens / this.prefillPerMs;
@@ -101,7 +103,7 @@ export abstract class Target {
     this.inFlight.delete(work);
     if (work.facts.slotless) this.reads -= 1;
     if (this.inFlight.size > 0) return;
-    // Sums of fractions leave a rest that would grow over a million requests.
+    // Floating-point sums leave a remainder that would grow over a million requests.
     this.prefillTokens = 0;
     this.decodeTokens = 0;
   }
@@ -111,7 +113,7 @@ export abstract class Target {
 }
 
 /**
- * A request in flight on a target: counts there from its making until it is given back, once. It alone writes its
+ * A request in flight on a target: counts there from its creation to its release, exactly once. It alone writes its
  * fields.
  */
 export class Work {
@@ -119,16 +121,16 @@ export class Work {
   readonly target: Target;
   readonly facts: RequestFacts;
   readonly startedAt: number;
-  /** Of the prompt, what the index did not promise; and of the answer, what is expected. */
+  /** Prompt tokens that the index did not find, and expected tokens of the answer. */
   readonly prefillTokens: number;
   readonly decodeTokens: number;
   readonly #previousTurn: PreviousTurn | null;
-  /** No other prompt was there when it came. */
+  /** No other prompt was there when it arrived. */
   readonly alone: boolean;
   readonly wasLoaded: boolean;
-  /** What the tenant was charged for it; dispatch.ts counts. */
+  /** What the tenant was charged for it; maintained by dispatch.ts. */
   charged = 0;
-  /** When its first token came, and what the engine took for the prompt without those before it; null before. */
+  /** When its first token came, and the engine's time for its prompt without earlier ones; null before. */
   answeredAt: number | null = null;
   prefillMs: number | null = null;
   /** The first token came before the answer had ended. */
@@ -161,12 +163,12 @@ export class Work {
     return this.answeredAt !== null;
   }
 
-  /** Prompt tokens that were computed, as the engine says, else as they were expected. */
+  /** Prompt tokens computed, as reported by the engine, otherwise as expected. */
   prefilled({ promptTokens, cachedTokens }: RequestOutcome): number {
     return promptTokens === null ? this.prefillTokens : promptTokens - (cachedTokens ?? 0);
   }
 
-  /** The first token has come. */
+  /** The first token has arrived. */
   answer(now: number): void {
     const { target } = this;
     if (this.answering || this.facts.slotless) return;
@@ -182,7 +184,7 @@ export class Work {
     this.target.prefillTokens -= this.prefillTokens;
   }
 
-  /** Gives back what it counts for. Later calls do nothing. */
+  /** Releases what it counts for. Later calls do nothing. */
   [Symbol.dispose](): void {
     if (!this.#open) return;
     this.#open = false;
@@ -193,17 +195,17 @@ export class Work {
     this.target.leave(this);
   }
 
-  /** The answer has ended, one way or the other. */
+  /** The answer has ended, successfully or not. */
   end(outcome: RequestOutcome, now: number): void {
     this.streamed = this.answering;
-    // An answer that came in one piece: its prompt was done when its first token was, long before its first byte.
+    // For an answer in one piece, the prompt was done at its first token, long before its first byte.
     if (outcome.end === "complete") this.answer(now - (outcome.completionMs ?? 0));
     this[Symbol.dispose]();
     const { index } = this.target;
     const tip = this.facts.prefix.at(-1);
     if (tip === undefined) return;
     index.reported(this.target, tip.hash, this.#previousTurn, outcome.promptTokens, outcome.cachedTokens);
-    // A prompt that was given up, or that broke the engine, is not in the cache.
+    // A prompt that was abandoned, or crashed the engine, is not in the cache.
     if (outcome.end !== "complete" && !this.streamed) index.forget(this.target, tip.hash);
   }
 }

@@ -3,32 +3,32 @@ import type { RequestProgress, Waiting } from "../core/request.ts";
 import type { ModelRecord, RequestRecord } from "./records.ts";
 import { refusal, type SchedulerState, type Turn } from "./state.ts";
 
-/**
- * What a request is taken to hold a slot before the first one has ended, and what a load takes before the first one
- * has.
- */
+/** Assumed time that a request holds a slot, and that a load takes, before the first one has ended. */
 const DEFAULT_HOLD_MS = 5_000;
 const DEFAULT_LOAD_MS = 5_000;
-/** Nobody is told to stay away longer than this on the strength of an estimate. */
+/** Clients are not sent away for longer than this because of an estimate. */
 const MAX_RETRY_S = 300;
-/** Waiting requests of a model are told of their places at most this often, and only when something happened. */
+/** Waiting requests of a model are notified of their places at most this often, and only after a change. */
 const NOTICE_INTERVAL_MS = 1000;
-/** Those further back are not told until they come nearer: a notice costs time, and theirs would say little. */
+/** Requests further back are not notified until they move up: notices cost time, and theirs would be imprecise. */
 const MAX_PLACES = 64;
 
-/** What the waits of one model's queue follow from, so that many places cost one look at the instances. */
+/**
+ * The figures behind the waits of one model's queue, so that the waits of many places need only one pass over the
+ * instances.
+ */
 export interface WaitEstimate {
-  /** Milliseconds until an instance serves. */
+  /** Milliseconds until an instance is ready. */
   readonly loadingMs: number;
-  /** Places, from the first, that are served as soon as one does. */
+  /** Number of places, from the first, that are served as soon as one is. */
   readonly atOnce: number;
-  /** Milliseconds from one place to the next; null where nothing was measured. */
+  /** Milliseconds from one place to the next; null before any measurement. */
   readonly perPlaceMs: number | null;
 }
 
 /**
- * Milliseconds until the request at this place (1-based) of the model's queue gets a slot, at the rate at which slots
- * have been given back lately: place × mean time a slot is held ÷ slots. Null where nothing has been measured.
+ * Milliseconds until the request at this place (1-based) of the model's queue gets a slot, at the recent rate: place ×
+ * mean time a slot is held ÷ slots. Null before any measurement.
  */
 export function expectedWaitMs(estimate: WaitEstimate | null, place: number): number | null {
   if (estimate === null) return null;
@@ -37,7 +37,7 @@ export function expectedWaitMs(estimate: WaitEstimate | null, place: number): nu
   return estimate.loadingMs + behind * (estimate.perPlaceMs ?? 0);
 }
 
-/** Null where nothing was measured that an estimate could start from. */
+/** Null without a measurement to base an estimate on. */
 export function waitEstimate(model: ModelRecord, now: number): WaitEstimate | null {
   const hold = model.holdMs.value;
   const { slots, coming } = model.supply;
@@ -53,7 +53,7 @@ export function waitEstimate(model: ModelRecord, now: number): WaitEstimate | nu
   return { loadingMs, atOnce, perPlaceMs: hold === null ? null : hold / Math.max(1, atOnce) };
 }
 
-/** Whole seconds, 1 to 300, after which a place in a queue as long as the model's is likely to be had. */
+/** Whole seconds, 1 to 300, after which there is likely to be a place in a queue as long as the model's. */
 export function retryAfterS(model: ModelRecord, now: number): number {
   const place = Math.max(1, model.queue.size);
   const estimate =
@@ -64,7 +64,7 @@ export function retryAfterS(model: ModelRecord, now: number): number {
 
 export const secondsOf = (ms: number): number => Math.min(MAX_RETRY_S, Math.max(1, Math.ceil(ms / 1000)));
 
-/** Null when one more request of the tenant may wait for the model. */
+/** Null if one more request of the tenant may wait for the model. */
 export function queueRefusal(
   { settings, queuedByTenant }: SchedulerState,
   model: ModelRecord,
@@ -90,13 +90,13 @@ export function queueRefusal(
   );
 }
 
-/** Tells a request that has just joined the queue. */
+/** Notifies a request that has just joined the queue. */
 export function noticeArrival(turn: Turn, request: RequestRecord): void {
   if (request.noticed) return;
   notice(turn, request, request.model.queue.placeOf(request), waitEstimate(request.model, turn.now));
 }
 
-/** Tells the first of a queue where they stand now. */
+/** Notifies the first requests of a queue of their places. */
 export function noticeQueue(turn: Turn, model: ModelRecord): void {
   if (model.queue.size === 0 || turn.now - model.noticedAt < NOTICE_INTERVAL_MS) return;
   model.noticedAt = turn.now;
@@ -120,7 +120,7 @@ const waitOf = ({ model }: RequestRecord, place: number, estimate: WaitEstimate 
   expectedStartMs: expectedWaitMs(estimate, place),
 });
 
-/** Where a request stands; null for one that has ended or was never here. */
+/** Progress of a request; null if it has ended or never existed here. */
 export function progressOf(state: SchedulerState, requestId: string, now: number): RequestProgress | null {
   const request = state.requests.get(requestId);
   if (request === undefined) return null;

@@ -1,14 +1,14 @@
 import type { InstanceRecord } from "../records.ts";
 import { firstFree, type RoutingPolicy, take } from "./policy.ts";
 
-/** An instance with more than this share of the mean number of requests is passed over. */
+/** An instance with more than this share of the mean number of requests is skipped. */
 const BOUND = 1.25;
-/** The boundary that names a conversation: the first is often a system prompt that all share. */
+/** The boundary that identifies a conversation: the first is often a shared system prompt. */
 const MARK = 1;
 
 /**
- * Consistent hashing of a prompt's beginning, with bounded loads: of the instances that are not over 1.25 × the mean,
- * the one for which the hash of both is highest (rendezvous hashing).
+ * Consistent hashing of a prompt's prefix, with bounded loads: among the instances below 1.25 × the mean, the one with
+ * the highest hash of both (rendezvous hashing).
  */
 export const boundedHash: RoutingPolicy = {
   shortestFirst: false,

@@ -3,23 +3,20 @@ import { type HeldPrefix, heldTokens } from "../prefix/prefix-index.ts";
 import { type InstanceRecord, lessWork, type ModelRecord } from "../records.ts";
 import { firstFree, type RoutingPolicy } from "./policy.ts";
 
-/** Holders of a prefix that are looked at for one request: a prefix that all share must not mean a look at all. */
+/** Holders of a prefix that are considered for one request: a prefix shared by all must not cause a scan of all. */
 const MAX_HOLDERS = 16;
-/** With this many instances or fewer, all are compared. */
+/** Up to this many instances are all compared. */
 const FEW = 8;
-/**
- * Requests that may wait for one instance while they could begin elsewhere: all of them are looked at again whenever
- * something happens there.
- */
+/** Requests that may be parked for one instance: all of them are reconsidered on each of its events. */
 const MAX_PARKED = 4;
-/** Instances that are looked at for one that is free soon. */
+/** Instances examined to find one that is free soon. */
 const LOOKED_AT = 8;
 /**
- * Prompts are handed to an instance so that it has work for this long. More would take them out of our hands, in which
- * they could still go elsewhere or give way to shorter ones; less would leave it idle between two prompts.
+ * Prompts are sent to an instance so that it has work for this long. With more, they could no longer go elsewhere or be
+ * overtaken by shorter ones; with less, it would be idle between two prompts.
  */
 const AHEAD_MS = 40;
-/** To wait must be quicker by this share: estimates are estimates, and a slot in the hand is not. */
+/** Waiting must be faster by this factor: estimates are inexact, and a free slot is certain. */
 const MARGIN = 1.1;
 
 interface Candidate {
@@ -29,21 +26,20 @@ interface Candidate {
 }
 
 /**
- * The instance with the least cost (see cost.ts). A conversation so stays with the instance that had its last turn,
- * unless to wait there takes longer than to compute all of it elsewhere, three times over. For one that begins, what
- * all begin with does not tie it to the instance that was the first to hold it. A request waits for an instance that
- * holds its beginning where that is quicker than to start cold now, and all wait while every instance has prompts
- * enough.
+ * The instance with the lowest cost (see cost.ts). A conversation thus stays with the instance that had its last turn,
+ * unless waiting there takes longer than computing all of it elsewhere, three times over. A new conversation is not
+ * tied to the instance that was the first to hold a shared prefix. A request waits for an instance with its prefix if
+ * that is faster than starting without it now, and all wait while every instance has enough prompts.
  */
 export const expectedTime: RoutingPolicy = {
   shortestFirst: true,
   rank: (instance) => instance.prefilledAt,
   route(model, request, now, urgent) {
     const first = soonest(model, now);
-    // Where it takes no prompt now, none does, and nothing more need be looked at.
+    // If this one accepts no prompt now, none does.
     if (first !== null && !urgent && !takesNow(first, now))
       return { type: "hold", untilMs: Math.max(now + 1, now + first.prefillWaitMs(now) - AHEAD_MS) };
-    // With nothing to compare, the comparison would be most of what a request costs here.
+    // With a single instance, the comparison would be most of a request's cost here.
     if (model.instances.size === 1) return firstFree(model, request);
     let open: Candidate | null = null;
     let closed: Candidate | null = null;
@@ -80,13 +76,13 @@ export const expectedTime: RoutingPolicy = {
   },
 };
 
-/** Where nothing was measured yet, a free slot is all that counts. */
+/** Without any measurement, only free slots count. */
 const takesNow = (instance: InstanceRecord, now: number): boolean =>
   !instance.isMeasured || instance.prefillWaitMs(now) <= AHEAD_MS;
 
 /**
- * The instance that has worked off its prompts first. The heap has them in the order in which they should have: one
- * that is late is not the first.
+ * The first instance to finish its prompts. The heap orders them by expected time, so one that is late may be first
+ * there.
  */
 function soonest({ available }: ModelRecord, now: number): InstanceRecord | null {
   let best: InstanceRecord | null = null;
@@ -103,8 +99,8 @@ function soonest({ available }: ModelRecord, now: number): InstanceRecord | null
 type Held = readonly HeldPrefix<InstanceRecord>[];
 
 /**
- * All instances of a few; of many, the one that is free first and those that hold the longest parts of the prompt; and
- * how much of it each holds.
+ * All instances if there are few; otherwise the one that is free first and those that hold the longest parts of the
+ * prompt, with the number of tokens that each holds.
  */
 function candidates(
   model: ModelRecord,
@@ -124,7 +120,7 @@ function candidates(
   for (const prefix of held) {
     for (const instance of prefix.holders.counts.keys()) {
       if (found.size >= MAX_HOLDERS) break;
-      // Who holds a longer part was found before, and is not better with a shorter one.
+      // An instance with a longer part was found before, and is not better with a shorter one.
       if (isServing(instance) && !found.has(instance))
         found.set(instance, Math.min(heldTokens(instance, prefix), promptTokens));
     }
@@ -139,27 +135,27 @@ function isBetter(a: Candidate, b: Candidate): boolean {
   return a.costMs === b.costMs ? lessWork(a.instance, b.instance) : a.costMs < b.costMs;
 }
 
-/** A conversation that begins: no instance holds its last turn. */
+/** A new conversation: no instance holds its last turn. */
 interface Beginning {
-  /** Tokens of its prompt that two conversations or more have begun with. */
+  /** Tokens of its prompt that at least two conversations have begun with. */
   readonly commonTokens: number;
   /** Tokens of conversations on the instance that holds most. */
   readonly mostHeld: number;
 }
 
-/** Null where the request goes on with a conversation that an instance holds: that has its place. */
+/** Null if the request continues a conversation that an instance holds. */
 function beginningOf(held: Held, promptTokens: number, instances: Iterable<InstanceRecord>): Beginning | null {
   if ((held[0]?.holders.tips ?? 0) > 0) return null;
   let mostHeld = 0;
   for (const instance of instances) mostHeld = Math.max(mostHeld, instance.prefixes.tokens);
-  // What one conversation alone has begun with may be its own: a prompt without messages has no other sign of going on.
+  // A prefix of a single conversation may be its own: a prompt without messages has no other sign of being continued.
   const common = held.find(({ holders }) => holders.conversations > 1);
   return { commonTokens: Math.min(common?.tokens ?? 0, promptTokens), mostHeld };
 }
 
 /**
- * Tokens of a common beginning that are not lost when the instance computes them: it will need them for its part of the
- * conversations to come, and while its cache has room they push nothing out. At most as many as it holds less than
+ * Tokens of a shared prefix that are not wasted when the instance computes them: it will need them for its share of
+ * future conversations, and while its cache has room they displace nothing. At most as many as it holds fewer than
  * others.
  */
 function investedTokens({ commonTokens, mostHeld }: Beginning, instance: InstanceRecord, cachedTokens: number): number {
@@ -169,7 +165,7 @@ function investedTokens({ commonTokens, mostHeld }: Beginning, instance: Instanc
 }
 
 /**
- * A conversation that begins will come back, and finds those there that live there: its own tokens count the more, the
+ * A new conversation will return, and then compete with those that live on the instance: its own tokens count more, the
  * more the instance holds.
  */
 function crowdingTokens({ commonTokens, mostHeld }: Beginning, instance: InstanceRecord, promptTokens: number): number {

@@ -3,7 +3,7 @@ import { boundedHash } from "./bounded-hash.ts";
 import { expectedTime } from "./expected-time.ts";
 import { firstFree, type RoutingPolicy } from "./policy.ts";
 
-/** The instance with the fewest requests for its slots, as load balancers do that know nothing of prompts. */
+/** The instance with the fewest requests for its slots, like load balancers that know nothing about prompts. */
 const leastOutstanding: RoutingPolicy = {
   shortestFirst: false,
   rank: (instance) => instance.inFlight.size / Math.max(1, instance.slots),

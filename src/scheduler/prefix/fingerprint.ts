@@ -3,19 +3,19 @@ import type { Prompt } from "../../core/inference.ts";
 import type { PrefixMark, PromptFacts } from "../../core/request.ts";
 
 /**
- * Boundaries that are kept: the first ones, which many share, and the last ones, which the next turn continues or an
- * edited turn goes back to. Every mark costs the decision about a third of a microsecond.
+ * Boundaries that are kept: the first ones, which many prompts share, and the last ones, which the next turn continues
+ * or an edited turn returns to. Every mark costs a decision about a third of a microsecond.
  */
 const FIRST_MARKS = 4;
 const LAST_MARKS = 12;
 const CHAINED_MESSAGES = 64;
 /** UTF-8 bytes of one token. English text has about 4.5, code and other languages less. */
 const BYTES_PER_TOKEN = 4;
-/** Tokens a chat template adds around a message. */
+/** Tokens a chat template adds to a message. */
 const TOKENS_PER_MESSAGE = 4;
-/** Taken for an image or a sound; what really is used depends on the projector. */
+/** Assumed for an image or audio part; the real number depends on the projector. */
 const TOKENS_PER_MEDIUM = 512;
-/** First block of a completion prompt, characters. Blocks grow by a third, so that 400 KB make 17 marks. */
+/** First block of a completion prompt, characters. Blocks grow by a third, so 400 KB have 17 marks. */
 const FIRST_BLOCK = 1024;
 const BLOCK_GROWTH = 4 / 3;
 
@@ -25,7 +25,7 @@ export const estimateTokens = (text: string): number => Math.ceil(Buffer.byteLen
 /**
  * Marks of the prefixes of a prompt, shortest first, at most 16 for a chat and about 20 for a completion of 400 KB: one
  * at each of the first 4 and the last 12 message boundaries, or at the ends of blocks that grow by a third. Equal
- * hashes mean equal beginnings; `tokens` are estimates. The last mark is the whole prompt. Empty where nothing is to be
+ * hashes mean equal prefixes; `tokens` are estimates. The last mark is the whole prompt. Empty if nothing can be
  * shared: no messages, or several prompts in one request.
  */
 export function fingerprintPrefix({ messages, tools, text }: Prompt, scope: string): PrefixMark[] {
@@ -42,8 +42,8 @@ export function fingerprintPrefix({ messages, tools, text }: Prompt, scope: stri
 }
 
 /**
- * What the scheduler learns of a prompt: the estimated length and the marks. Several texts in one request add up and
- * share no prefix. Prompts of different scopes share none either.
+ * What the scheduler learns about a prompt: the estimated length and the marks. Several texts in one request are added
+ * up and share no prefix, and neither do prompts of different scopes.
  */
 export function promptFacts(prompt: Prompt, scope: string): PromptFacts {
   const prefix = fingerprintPrefix(prompt, scope);
@@ -52,7 +52,7 @@ export function promptFacts(prompt: Prompt, scope: string): PromptFacts {
   return { promptTokens: tokensOfTexts(prompt.text), prefix };
 }
 
-/** A text, token numbers, or lists of either. */
+/** A string, token ids, or lists of either. */
 function tokensOfTexts(value: unknown): number {
   if (typeof value === "string") return estimateTokens(value);
   if (typeof value === "number") return 1;
@@ -63,7 +63,7 @@ function chatMarks(before: string, messages: readonly unknown[], bytesBefore: nu
   const marks: PrefixMark[] = [];
   let link = before;
   let tokens = Math.ceil(bytesBefore / BYTES_PER_TOKEN);
-  // Beyond, a hash for each message that nobody asks for would cost more than one that is copied where it is asked for.
+  // Beyond this, a hash for each message that is never used costs more than copying one that is.
   let rest: Hash | null = null;
   for (let index = 0; index < messages.length; index++) {
     const message = messages[index];
@@ -89,8 +89,8 @@ function textMarks(before: string, prompt: string): PrefixMark[] {
   for (let start = 0; start < prompt.length; ) {
     const end = Math.min(prompt.length, start + Math.floor(block));
     const text = prompt.slice(start, end);
-    // Half a surrogate pair would be hashed as a replacement character, and so be equal to another half: harmless for
-    // an estimate of what is cached, and the same for every request.
+    // An unpaired surrogate is hashed as a replacement character, and thus equals another one: harmless for an estimate
+    // of what is cached, and the same for every request.
     link = chained(link, text);
     tokens += estimateTokens(text);
     marks.push({ hash: link, tokens });
@@ -101,14 +101,14 @@ function textMarks(before: string, prompt: string): PrefixMark[] {
 }
 
 /**
- * Every boundary hashes the one before it and what came since: one pass over the prompt, and no hash object to keep.
+ * Every boundary hashes the previous one and what follows it: one pass over the prompt, without keeping hash objects.
  */
 const chained = (previous: string, text: string): string => hash("sha1", previous + text, "hex");
 
-/** With its length before it, so that two texts cannot be divided another way and hash the same. */
+/** With its length first, so that two texts that are divided differently have different hashes. */
 const framed = (text: string): string => `${text.length}:${text}`;
 
-/** Everything of a message that reaches the prompt: role, content, names, tool calls. */
+/** All parts of a message that reach the prompt: role, content, names, tool calls. */
 function textOf(message: unknown): string {
   if (isPlainMessage(message)) return `${message.role}\n${message.content}`;
   return JSON.stringify(message) ?? "";

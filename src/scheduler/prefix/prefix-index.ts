@@ -1,10 +1,10 @@
 import type { PrefixMark } from "../../core/request.ts";
 
-/** Who holds one prefix, and through how many conversations each. */
+/** The holders of one prefix, and the number of conversations through which each holds it. */
 interface Holders<Owner> {
   readonly hash: string;
   readonly counts: Map<Owner, number>;
-  /** Conversations that go through it, whoever holds them, and those that end with it so far. */
+  /** Conversations that contain it, over all holders, and those that end with it so far. */
   conversations: number;
   tips: number;
 }
@@ -16,7 +16,7 @@ export interface HeldPrefix<Owner> {
   readonly holders: Readonly<Holders<Owner>>;
 }
 
-/** What one instance is believed to hold in its cache. */
+/** What one instance is assumed to have in its cache. */
 export interface InstancePrefixes {
   /** By longest mark, least recently used first. */
   readonly conversations: Map<string, Conversation>;
@@ -26,38 +26,38 @@ export interface InstancePrefixes {
 interface Conversation {
   readonly marks: readonly PrefixMark[];
   /**
-   * Of each mark, who holds it: to be forgotten without a search among all marks of the model. Empty while a request is
-   * at work on it.
+   * For each mark, its holders, so that it can be forgotten without a search among all marks of the model. Empty while
+   * a request is working on it.
    */
   holders: readonly Holders<unknown>[];
   readonly tokens: number;
-  /** Grows with every use on any instance of the model; below 0 for one that was given, and not used so far. */
+  /** Grows with every use on any instance of the model; below 0 for a loaded conversation that has not been used. */
   readonly use: number;
-  /** Prompt tokens as the engine counted them; 0: not known. */
+  /** Prompt tokens as the engine counted them; 0: unknown. */
   counted: number;
 }
 
-/** What an instance did of a conversation before. */
+/** The previous turn of a conversation on an instance. */
 export interface PreviousTurn {
   readonly use: number;
   readonly counted: number;
 }
 
-/** One that was saved when its instance ended. */
+/** A conversation that was saved when its instance ended. */
 export type SleepingConversation = Pick<Conversation, "marks" | "tokens">;
 
 const MAX_FORGOTTEN = 8;
 /**
- * An engine that has less than this share of a conversation's last prompt has lost it. Templates leave some of it out
- * of the next one.
+ * An engine that has less than this share of a conversation's last prompt has lost it. Templates omit some of it from
+ * the next one.
  */
 const KEPT_SHARE = 0.75;
 
 export const emptyPrefixes = (): InstancePrefixes => ({ conversations: new Map(), tokens: 0 });
 
 /**
- * Tokens that one of the prefix's holders has of the prompt. Where a prompt ended with the prefix it has the answer
- * too, which is the prompt's next message.
+ * Tokens of the prompt that one of the prefix's holders has. If a prompt ended with the prefix, it also has the answer,
+ * which is the prompt's next message.
  */
 export function heldTokens<Owner extends { readonly prefixes: InstancePrefixes }>(
   owner: Owner,
@@ -68,19 +68,19 @@ export function heldTokens<Owner extends { readonly prefixes: InstancePrefixes }
 }
 
 /**
- * Which instances of one model hold which prefixes. A conversation is named by its longest mark; each conversation
- * counts in full against the capacity of its instance, because every slot keeps a copy of a shared beginning.
+ * Which instances of one model hold which prefixes. A conversation is identified by its longest mark; each conversation
+ * counts in full against the capacity of its instance, because every slot keeps a copy of a shared prefix.
  *
- * It is a belief, not a fact: set when an answer ends (`begin` at dispatch, `rest` at the end), and mended by what the
+ * This is an estimate: set when an answer ends (`begin` at dispatch, `rest` at the end), and corrected by what the
  * engine reports.
  */
 export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> {
   readonly #holders = new Map<string, Holders<Owner>>();
   #uses = 0;
-  /** Falls with every conversation that was given: such a use counts as before all others. */
+  /** Decreases with every loaded conversation: such a use counts as before all others. */
   #given = 0;
 
-  /** Those of the prefixes that anybody holds, the longest first. */
+  /** The prefixes that have a holder, longest first. */
   *held(marks: readonly PrefixMark[]): Generator<HeldPrefix<Owner>, void> {
     for (let index = marks.length - 1; index >= 0; index--) {
       const mark = marks[index];
@@ -97,16 +97,16 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
   }
 
   /**
-   * The instance works on a prompt with these marks from now on, and has it for nobody else: a slot that is busy cannot
-   * be copied from, and what it held before is written over. What no longer fits into `capacityTokens` is forgotten,
-   * the least recently used first. Returns the conversation's previous turn there, or null when it is new.
+   * The instance starts working on a prompt with these marks, which it then holds for no other request: a busy slot
+   * cannot be copied from, and its previous content is overwritten. What no longer fits into `capacityTokens` is
+   * forgotten, least recently used first. Returns the conversation's previous turn there, or null if it is new.
    */
   begin(owner: Owner, marks: readonly PrefixMark[], promptTokens: number, capacityTokens: number): PreviousTurn | null {
     const tip = marks[marks.length - 1];
     if (tip === undefined) return null;
     const held = owner.prefixes;
     let previous: PreviousTurn | null = null;
-    // A conversation that goes on replaces its own beginning.
+    // A continued conversation replaces its own prefix.
     for (const mark of marks) {
       const beginning = held.conversations.get(mark.hash);
       if (beginning === undefined) continue;
@@ -123,7 +123,7 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
     return previous;
   }
 
-  /** The instance is done with it for now, and holds it for whoever comes. */
+  /** The instance has finished with it for now, and holds it for any request. */
   rest(owner: Owner, tip: string): void {
     const conversation = owner.prefixes.conversations.get(tip);
     if (conversation !== undefined && conversation.holders.length === 0)
@@ -131,9 +131,9 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
   }
 
   /**
-   * What the engine said of a prompt: its tokens, and how many of them it had; null where it did not say. Counted by
-   * the engine both times: our own estimates are half or twice the truth for some texts, and would have it lose what it
-   * has.
+   * What the engine reported about a prompt: its tokens, and how many of them were cached; null if unknown. Both are
+   * counted by the engine: our own estimates may be off by a factor of two, and would make the index forget what the
+   * instance has.
    */
   reported(
     owner: Owner,
@@ -149,7 +149,7 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
     this.rest(owner, tip);
   }
 
-  /** Forgets one conversation, for example one whose prompt was given up. */
+  /** Forgets one conversation, for example one whose prompt was abandoned. */
   forget(owner: Owner, tip: string): void {
     const held = owner.prefixes;
     const conversation = held.conversations.get(tip);
@@ -168,7 +168,7 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
   }
 
   /**
-   * The instance was given these conversations, used last first, without working on them: they are older than all that
+   * The instance loaded these conversations, most recently used first, without working on them: they are older than all
    * it has, and displace nothing.
    */
   remember(owner: Owner, conversations: readonly SleepingConversation[], capacityTokens: number): void {
@@ -188,7 +188,7 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
     for (const [tip, conversation] of [...added, ...former]) held.conversations.set(tip, conversation);
   }
 
-  /** What the instance worked on last, oldest first, at most `count`. */
+  /** The conversations the instance last worked on, oldest first, at most `count`. */
   latest(owner: Owner, count: number): SleepingConversation[] {
     const all = [...owner.prefixes.conversations.values()].sort((a, b) => a.use - b.use);
     return all.slice(Math.max(0, all.length - count)).map(({ marks, tokens }) => ({ marks, tokens }));
@@ -200,9 +200,9 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
   }
 
   /**
-   * The engine had less of a conversation that it last worked on at `use` than it had then: it has thrown away more
-   * than we thought. Caches drop the oldest first, so whatever was used before that is gone too. At most eight are
-   * forgotten at once: the rest would hold up everybody else, and is found out the same way if anybody asks for it.
+   * The engine had less of a conversation last used at `use` than it had then: it has evicted more than assumed. Caches
+   * evict the oldest first, so whatever was used before that is gone too. At most eight are forgotten at once to bound
+   * the time of a decision; the rest is discovered in the same way if it is requested.
    */
   #lost(owner: Owner, use: number): void {
     let forgotten = 0;

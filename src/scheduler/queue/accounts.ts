@@ -3,30 +3,30 @@ import { IndexedHeap } from "../structures/heap.ts";
 /** Tenants without a waiting request whose counters are kept. */
 const MAX_ABSENT = 1000;
 
-/** A tenant with the same accounts in all queues that share them. */
+/** A tenant; the same object in all queues that share the accounts. */
 export interface Tenant {
   readonly name: string;
-  /** Work it got ÷ its weight. Never falls, so that a lane's place in its queue is at worst too far in front. */
+  /** Work received ÷ weight. Never decreases, so a lane's place in its queue is at worst too far ahead. */
   counter: number;
-  /** Given back, and to be counted with its next charge. */
+  /** Refunds, deducted from the next charge. */
   credit: number;
-  /** How many lanes it waits in, in all queues. */
+  /** Number of lanes it waits in, over all queues. */
   lanes: number;
   heapIndex: number;
 }
 
 /**
- * What each tenant got (virtual token counters), over all queues that share the accounts: who has had its part of a
- * device with one model is behind others with the next model there.
+ * What each tenant received (virtual token counters), over all queues that share the accounts: a tenant that has used
+ * its share of a device with one model is behind others with the next model there.
  */
 export class Accounts {
   readonly #tenants = new Map<string, Tenant>();
-  /** Those who wait, least served first. */
+  /** Waiting tenants, least served first. */
   readonly #waiting = new IndexedHeap<Tenant>((a, b) => a.counter < b.counter);
-  /** The least counter of those who waited when somebody was last served. */
+  /** The lowest counter among those waiting when a tenant was last served. */
   #floor = 0;
 
-  /** Counts what a tenant got, work ÷ weight; negative where it was less than expected. */
+  /** Charges a tenant with work ÷ weight; negative if it was less than expected. */
   charge(name: string, work: number): void {
     const tenant = this.#tenantOf(name);
     if (work < 0) {
@@ -39,7 +39,7 @@ export class Accounts {
     if (tenant.lanes > 0) this.#waiting.update(tenant);
   }
 
-  /** Somebody is about to be served. */
+  /** A tenant is about to be served. */
   served(): void {
     this.#floor = Math.max(this.#floor, this.#waiting.peek()?.counter ?? 0);
   }
@@ -47,7 +47,7 @@ export class Accounts {
   /** The tenant has requests in one more lane. */
   enter(name: string): Tenant {
     const tenant = this.#tenantOf(name);
-    // Who was away has no claim on what the others got meanwhile.
+    // An absent tenant earns no claim on what the others received meanwhile.
     if (tenant.lanes === 0) tenant.counter = Math.max(tenant.counter, this.#least());
     tenant.lanes += 1;
     this.#waiting.update(tenant);
@@ -58,7 +58,7 @@ export class Accounts {
     tenant.lanes -= 1;
     if (tenant.lanes > 0) return;
     this.#waiting.remove(tenant);
-    // To the end: the tenants that have been away longest are forgotten first.
+    // Moved to the end: the tenants that have been absent longest are forgotten first.
     this.#tenants.delete(tenant.name);
     this.#tenants.set(tenant.name, tenant);
     if (this.#tenants.size <= MAX_ABSENT) return;

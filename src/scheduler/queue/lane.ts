@@ -1,22 +1,19 @@
 import { IndexedHeap } from "../structures/heap.ts";
 import type { Tenant } from "./accounts.ts";
 
-/** What a `RequestQueue` holds. It owns `lane`, `serial` and the places in the lane's heaps. */
+/** An item of a `RequestQueue`, which owns `lane`, `serial` and the positions in the lane's heaps. */
 export interface Queued<Item extends Queued<Item>> {
   readonly priority: number;
   readonly tenant: string;
   readonly arrivedAt: number;
-  /** Order within a tenant and a priority, least first: the arrival plus what a long prompt is set back by. */
+  /** Order within a tenant and a priority, lowest first: the arrival plus the delay of a long prompt. */
   readonly turnAt: number;
-  /**
-   * When it has to begin at the latest so that its answer is in time (epoch ms); Infinity where that is far away or not
-   * said.
-   */
+  /** The latest start for an answer in time (epoch ms); Infinity if that is far away or there is no deadline. */
   readonly startBy: number;
   lane: Lane<Item> | null;
-  /** Order of arrival; equal times are told apart by it. */
+  /** Order of arrival, for equal times. */
   serial: number;
-  /** Places in the heaps of its lane; -1: not in it. Only a parked request has no place among the ready. */
+  /** Positions in the heaps of its lane; -1: not in it. Only a parked request has no position among the ready ones. */
   ageIndex: number;
   heapIndex: number;
   pressIndex: number;
@@ -40,17 +37,17 @@ export interface Level<Item extends Queued<Item>> {
 export class Lane<Item extends Queued<Item>> {
   readonly level: Level<Item>;
   tenant: Tenant;
-  /** The tenant's counter as the queue's order knows it: never more than it is. */
+  /** The tenant's counter as the queue's order knows it: never more than the actual one. */
   counter = 0;
   readonly all = new IndexedHeap<Item, "ageIndex">(isOlder, "ageIndex");
-  /** Those that may be served now: all but the parked. */
+  /** Those that may be served now: all except the parked ones. */
   readonly ready = new IndexedHeap<Item>(hasTurnBefore);
-  /** Of the ready ones, those with a time to begin by, the earliest first. */
+  /** The ready ones with a latest start, earliest first. */
   readonly #pressed = new IndexedHeap<Item, "pressIndex">(isPressedMore, "pressIndex");
   servedAt = 0;
-  /** When it was last served, or its oldest request came if that is later. */
+  /** When it was last served, or its oldest request arrived if that is later. */
   since = 0;
-  /** Places among the queue's lanes. */
+  /** Positions among the queue's lanes. */
   heapIndex = -1;
   hungerIndex = -1;
 
@@ -70,9 +67,9 @@ export class Lane<Item extends Queued<Item>> {
   }
 
   /**
-   * The next request: the one that has to begin first to be in time, if waiting for all others could make it late,
-   * else the least `turnAt`. It goes before nobody who came `maxWaitMs` before it: deadlines don't touch the bound on
-   * the others' wait. One that is too late already has lost its claim and keeps its place.
+   * The next request: the one with the earliest latest start, if waiting for all others could make it late; otherwise
+   * the lowest `turnAt`. It never overtakes a request that arrived `maxWaitMs` earlier: deadlines do not affect the
+   * bound on the others' wait. A request that is already too late keeps its place.
    */
   next(now: number, drainMs: number, maxWaitMs: number): Item | null {
     let first = this.#pressed.peek();
@@ -82,7 +79,7 @@ export class Lane<Item extends Queued<Item>> {
     return this.ready.peek() ?? null;
   }
 
-  /** The parked, then the others in the order in which they would be served if nothing else happened. */
+  /** The parked requests, then the others in the order in which they would be served if nothing else happened. */
   *[Symbol.iterator](): Generator<Item, void> {
     yield* this.all.items.filter(({ heapIndex }) => heapIndex < 0);
     yield* this.ready.inOrder();

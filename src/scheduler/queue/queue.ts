@@ -2,23 +2,21 @@ import { IndexedHeap } from "../structures/heap.ts";
 import { Accounts } from "./accounts.ts";
 import { Lane, type Level, type Queued } from "./lane.ts";
 
-/**
- * What one more turn counts for when the turns to come are told in advance: all alike, because nobody knows their cost.
- */
+/** Cost of a turn when future turns are predicted: the same for all, because the real costs are unknown. */
 const TURN_WORK = 1000;
 
 /**
- * The waiting requests of one model. Higher priority first; within a priority the tenant that got least (virtual token
- * counters); within a tenant who has to begin soon because of a deadline, then the least `turnAt`. A tenant's priority
- * that has not been served for `maxWaitMs` although it waits has the next turn, with its oldest request, whatever the
- * others' priorities.
+ * The waiting requests of one model. Higher priority first; within a priority, the tenant that received least (virtual
+ * token counters); within a tenant, requests that must start soon because of a deadline, then the lowest `turnAt`. A
+ * tenant's priority that has waited for `maxWaitMs` without being served has the next turn, with its oldest request,
+ * regardless of the others' priorities.
  *
  * Adding, taking and removing are O(log n).
  */
 export class RequestQueue<Item extends Queued<Item>> {
-  /** By priority. Empty ones are removed, so that clients cannot make the list long for ever. */
+  /** By priority. Empty ones are removed, so that clients cannot make the list grow forever. */
   readonly #levels = new Map<number, Level<Item>>();
-  /** Those with a request that may be served, in the order of their turns. */
+  /** Lanes with a request that may be served, in the order of their turns. */
   readonly #turns = new IndexedHeap<Lane<Item>>(isNext);
   readonly #hungry = new IndexedHeap<Lane<Item>, "hungerIndex">((a, b) => a.since < b.since, "hungerIndex");
   #accounts = new Accounts();
@@ -26,7 +24,7 @@ export class RequestQueue<Item extends Queued<Item>> {
   #serial = 0;
   maxWaitMs = 60_000;
   /**
-   * How long it takes until all who wait now have begun: who has to begin sooner cannot wait for every turn of the
+   * How long it takes until all waiting requests have started: a request that must start sooner cannot wait for all
    * others.
    */
   drainMs = 0;
@@ -35,7 +33,7 @@ export class RequestQueue<Item extends Queued<Item>> {
     return this.#size;
   }
 
-  /** The request to be served next, or null: nobody waits, or all are parked. */
+  /** The request to serve next, or null: the queue is empty, or all requests are parked. */
   peek(now: number): Item | null {
     const overdue = this.overdue(now);
     if (overdue !== null) return overdue;
@@ -46,7 +44,7 @@ export class RequestQueue<Item extends Queued<Item>> {
     return null;
   }
 
-  /** The next one of any tenant but this. */
+  /** The next request of any other tenant. */
   peekBeside(tenant: string, now: number): Item | null {
     let best: Lane<Item> | null = null;
     for (const lane of this.#turns.items) {
@@ -61,18 +59,18 @@ export class RequestQueue<Item extends Queued<Item>> {
     return best?.next(now, this.drainMs, this.maxWaitMs) ?? null;
   }
 
-  /** The oldest request of the lane that has waited longest, if that is too long. Parked or not. */
+  /** The oldest request of the lane that has waited longest, if that is too long; parked or not. */
   overdue(now: number): Item | null {
     const longest = this.#hungry.peek();
     return longest !== undefined && now - longest.since >= this.maxWaitMs ? (longest.all.peek() ?? null) : null;
   }
 
-  /** Highest priority that waits; -1: nobody waits. */
+  /** Highest waiting priority; -1: the queue is empty. */
   get priority(): number {
     return Math.max(-1, ...this.#levels.keys());
   }
 
-  /** The longest wait's beginning. Infinity: nobody waits. */
+  /** When the longest wait began. Infinity: the queue is empty. */
   get waitingSince(): number {
     return this.#hungry.peek()?.since ?? Number.POSITIVE_INFINITY;
   }
@@ -93,7 +91,7 @@ export class RequestQueue<Item extends Queued<Item>> {
     this.#changed(lane);
   }
 
-  /** Takes the request out, wherever it stands. Returns false when it was not queued. */
+  /** Removes the request, wherever it is. Returns false if it was not queued. */
   remove(item: Item): boolean {
     const { lane } = item;
     if (lane === null) return false;
@@ -120,19 +118,19 @@ export class RequestQueue<Item extends Queued<Item>> {
     this.#changed(item.lane);
   }
 
-  /** Call before the request is taken out to be served. */
+  /** Call before the request is removed to be served. */
   served(item: Item, now: number): void {
     if (item.lane === null) return;
     item.lane.servedAt = now;
     this.#accounts.served();
   }
 
-  /** Counts what a tenant got, work ÷ weight; negative where it was less than expected. */
+  /** Charges a tenant with work ÷ weight; negative if it was less than expected. */
   charge(name: string, work: number): void {
     this.#accounts.charge(name, work);
   }
 
-  /** From now on the tenants' counters are these, which other queues use too. */
+  /** Uses these accounts, which other queues share, from now on. */
   share(accounts: Accounts): void {
     if (accounts === this.#accounts) return;
     for (const { lanes } of this.#levels.values()) {
@@ -145,21 +143,21 @@ export class RequestQueue<Item extends Queued<Item>> {
     this.#accounts = accounts;
   }
 
-  /** 1-based place of a waiting request, as far as it can be told: others' later turns and arrivals may change it. */
+  /** 1-based place of a waiting request, as an estimate: others' later turns and arrivals may change it. */
   placeOf(item: Item): number {
     const own = item.lane;
     if (own === null) return 0;
     let ahead = 0;
     for (const { priority, lanes, size } of this.#levels.values()) {
       if (priority > item.priority) ahead += size;
-      // Tenants take turns: of each other one, as many go first as of one's own.
+      // Tenants take turns: as many of each other tenant's requests go first as of one's own.
       else if (priority === item.priority)
         for (const { all } of lanes.values()) ahead += Math.min(all.size, own.all.size);
     }
     return ahead;
   }
 
-  /** In the order in which they would be served now. Removing the item that was just yielded is allowed. */
+  /** In the order in which they would be served now. Removing the item just yielded is allowed. */
   *[Symbol.iterator](): Generator<Item, void> {
     for (const { lanes } of [...this.#levels.values()].sort((a, b) => b.priority - a.priority)) {
       const turns = new IndexedHeap<{ counter: number; readonly items: Iterator<Item>; heapIndex: number }>(
@@ -179,7 +177,7 @@ export class RequestQueue<Item extends Queued<Item>> {
     }
   }
 
-  /** A lane has got or lost a request, or another tenant's counter. */
+  /** A lane has gained or lost a request, or its tenant's counter has been replaced. */
   #changed(lane: Lane<Item>): void {
     if (lane.ready.size > 0) this.#reorder(lane);
     else this.#turns.remove(lane);

@@ -1,10 +1,9 @@
-/** What an `IndexedHeap` holds. The heap owns the property; -1 means that the item is not in it. */
+/** An item of an `IndexedHeap`, which owns the property; -1 means that the item is not in it. */
 type Placed<Key extends string> = { [Name in Key]: number };
 
 /**
- * A binary heap whose items know their place in it, so that any item can be moved or removed in O(log n). An item that
- * is in several heaps at a time has a property for its place in each. Call `update` after a change of what `before`
- * compares.
+ * A binary heap whose items know their position, so that any item can be moved or removed in O(log n). An item that is
+ * in several heaps has a property for its position in each. Call `update` after a change of what `before` compares.
  */
 export class IndexedHeap<Item extends Placed<Key>, Key extends string = "heapIndex"> {
   readonly #items: Item[] = [];
@@ -29,7 +28,7 @@ export class IndexedHeap<Item extends Placed<Key>, Key extends string = "heapInd
     return this.#items[0];
   }
 
-  /** All that are there now, the least first. Who asks for the first few does not pay for sorting ten thousand. */
+  /** All current items, lowest first. Taking only the first few does not sort all of them. */
   *inOrder(): Generator<Item, void> {
     const items = [...this.#items];
     const frontier = new IndexedHeap<{ readonly at: number; readonly item: Item; heapIndex: number }>((a, b) =>
@@ -48,7 +47,7 @@ export class IndexedHeap<Item extends Placed<Key>, Key extends string = "heapInd
     }
   }
 
-  /** Adds the item, or restores its place if it is here already. */
+  /** Adds the item, or restores its position if it is already here. */
   update(item: Item): void {
     if (this.#placeOf(item) < 0) this.#put(item, this.#items.length);
     if (!this.#rise(item)) this.#sink(item);

@@ -1,19 +1,19 @@
 const WINDOW_MS = 5_000;
 const BUCKET_MS = 100;
-/** One more than the window has: the oldest lies partly before it. */
+/** One more than the window needs: the oldest is partly before it. */
 const BUCKETS = WINDOW_MS / BUCKET_MS + 1;
 
 /**
- * Tokens per second of the last five seconds. Engines tell their counts at the end of an answer, so an answer's tokens
- * are spread evenly over the time it took; what lies before the window is left out. Memory and time do not grow with
+ * Tokens per second of the last five seconds. Engines report their counts at the end of an answer, so an answer's
+ * tokens are spread evenly over its duration; the part before the window is ignored. Memory and time do not grow with
  * the number of answers.
  */
 export class TokenMeter {
   readonly #tokens = new Float64Array(BUCKETS);
-  /** Number of the newest bucket, counted from time 0; null until anything was measured. */
+  /** Number of the newest bucket, counted from time 0; null before any measurement. */
   #newest: number | null = null;
 
-  /** `tokens` were worked on during the `tookMs` before `now`. */
+  /** `tokens` were processed during the `tookMs` before `now`. */
   add(tokens: number, tookMs: number, now: number): void {
     this.#forget(now);
     const span = Math.max(1, tookMs);
@@ -26,7 +26,7 @@ export class TokenMeter {
     }
   }
 
-  /** Null until anything was measured. */
+  /** Null before any measurement. */
   perSecond(now: number): number | null {
     if (this.#newest === null) return null;
     this.#forget(now);
@@ -37,7 +37,7 @@ export class TokenMeter {
     return (tokens - outside * (this.#tokens[indexOf(oldest)] ?? 0)) / (WINDOW_MS / 1000);
   }
 
-  /** Empties the buckets that now stand for a later time. */
+  /** Empties the buckets that now represent a later time. */
   #forget(now: number): void {
     const newest = Math.ceil(now / BUCKET_MS) - 1;
     const last = this.#newest ?? newest;
