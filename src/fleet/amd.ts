@@ -10,15 +10,15 @@ type Card = Readonly<Record<string, string>>;
 
 const ARGUMENTS = ["--showproductname", "--showuniqueid", "--showmeminfo", "vram", "--showuse", "--showtemp", "--json"];
 
-/** Where the kernel shows graphics cards. */
+/** Where the kernel lists graphics cards. */
 const CARDS = "/sys/class/drm";
 const VENDOR_ID = "0x1002";
-/** Less is no card's memory, but the part of the host's that a processor's own graphics is given. */
+/** Less is not a card's own memory, but the part of the host's that an integrated GPU is assigned. */
 const MIN_CARD_BYTES = 3 * 2 ** 30;
 
 /**
- * All AMD GPUs that the user lets us see, by `rocm-smi`; without ROCm, which Vulkan does not need, by what the kernel's
- * driver says.
+ * All AMD GPUs visible to the user, from `rocm-smi`; without ROCm, which Vulkan does not need, from the kernel's
+ * driver.
  */
 export async function probeAmd(env: Environment, timeoutMs: number, cardsFolder = CARDS): Promise<Probed> {
   const result = await runTool("rocm-smi", ARGUMENTS, env, timeoutMs);
@@ -35,7 +35,7 @@ function visibleTo(env: Environment, gpus: readonly Gpu[]): Probed {
   return { devices: visible.map((gpu) => gpu.device), problems: problem ? [`HIP_VISIBLE_DEVICES: ${problem}.`] : [] };
 }
 
-/** Cards with memory of their own, in the kernel's order. */
+/** Cards with their own memory, in the kernel's order. */
 async function kernelCards(folder: string): Promise<Gpu[]> {
   const names = (await readdir(folder).catch(() => [])).filter((name) => /^card\d+$/.test(name));
   const gpus: Gpu[] = [];
@@ -64,7 +64,7 @@ async function kernelCards(folder: string): Promise<Gpu[]> {
   return gpus;
 }
 
-/** Its engine may be built for ROCm or for Vulkan; each has its own variable that hides the others. */
+/** The engine may be built for ROCm or for Vulkan; each has its own variable that hides the other GPUs. */
 const identity = (index: number, name: string): Pick<Device, "id" | "vendor" | "name" | "env"> => ({
   id: `rocm:${index}`,
   vendor: "amd",

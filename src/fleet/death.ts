@@ -10,7 +10,7 @@ type Phase = "starting" | "up";
 const NOT_FOUND = 127;
 const NOT_EXECUTABLE = 126;
 
-/** Why an engine that ended by itself did, in a sentence. `log` is what it printed in this life. */
+/** Why an engine exited, in a sentence. `log` is what it printed since its start. */
 export function deathByExit(exit: Exit, phase: Phase, log: string, at: number): Death {
   const line = tellingLine(log);
   const why = line === null ? "" : ` Last output: ${line}`;
@@ -27,7 +27,7 @@ export function deathByExit(exit: Exit, phase: Phase, log: string, at: number): 
   }
   const refusal = phase === "starting" ? refusalIn(log) : null;
   if (exit.signal !== null) {
-    // Nobody here sent it, so the likeliest sender of a SIGKILL is the kernel.
+    // The daemon did not send it, so a SIGKILL most likely came from the kernel.
     const hint = exit.signal === "SIGKILL" ? " (perhaps by the system, for lack of memory)" : "";
     return {
       at,
@@ -57,7 +57,7 @@ const sentences: Record<Exclude<Death["cause"], "exit" | "signal" | "spawn-error
   reload: "Stopped because its configuration changed",
 };
 
-/** Why we ended an engine. `detail` follows the sentence after a colon. */
+/** Why the daemon stopped an engine. `detail` follows the sentence after a colon. */
 export const deathByUs = (cause: keyof typeof sentences, at: number, detail = ""): Death => ({
   at,
   cause,
@@ -66,14 +66,14 @@ export const deathByUs = (cause: keyof typeof sentences, at: number, detail = ""
   signal: null,
 });
 
-/** An engine that was not ready in time. `lack`: what kept it from that, as of the last look, or null. */
+/** An engine that was not ready in time. `lack`: what was missing at the last check, or null. */
 export function deathByTimeout(afterMs: number, at: number, lack: string | null, lastLine: string): Death {
   const printed = lastLine === "" ? "it printed nothing" : `its last line: ${lastLine}`;
   const why = lack === null ? printed : `${lack}; ${printed}`;
   return deathByUs("start-timeout", at, `no token within ${afterMs / 1000} s; ${why}`);
 }
 
-/** Nothing could be spawned: the catalogue's error says what is missing and what to do. */
+/** Nothing could be spawned: the catalogue's error has the reason and a remedy. */
 export const notPrepared = (error: AssistantError, at: number): Death => ({
   at,
   cause: "spawn-error",

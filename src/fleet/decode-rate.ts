@@ -1,13 +1,13 @@
 import type { SlotProgress } from "../core/probe.ts";
 
-/** How fast an engine generates at the moment, from what its slots have generated between two looks at them. */
+/** The current generation speed of an engine, from the progress of its slots between two checks. */
 export class DecodeRate {
   #at: number | null = null;
   #slots = new Map<number, SlotProgress>();
 
   /**
-   * Tokens per second since the last look, `at` in milliseconds of a monotonic clock; 0: no slot generates. The first
-   * look has nothing to compare with.
+   * Tokens per second since the last check, `at` in milliseconds of a monotonic clock; 0: no slot is generating. The
+   * first check has nothing to compare with.
    */
   look(at: number, slots: readonly SlotProgress[]): number {
     const tookMs = this.#at === null ? 0 : at - this.#at;
@@ -18,7 +18,7 @@ export class DecodeRate {
     return tookMs > 0 ? (tokens / tookMs) * 1000 : 0;
   }
 
-  /** A count that is lower than before, or of another request, began at 0 meanwhile. */
+  /** A lower count than before, or another request's, started at 0 in between. */
   #since({ id, task, tokensDecoded }: SlotProgress): number {
     const before = this.#slots.get(id);
     const goesOn = before?.busy === true && before.task === task && before.tokensDecoded <= tokensDecoded;

@@ -6,7 +6,7 @@ const KEPT = 3;
 const MAX_LINE = 300;
 const TAIL_BYTES = 32 * 1024;
 
-/** A file name for an instance id, which may hold a model name with slashes. Distinct ids get distinct names. */
+/** A file name for an instance id, which may contain a model name with slashes. Distinct ids get distinct names. */
 export function logFileOf(logDir: string, instanceId: string): string {
   const name = instanceId.replace(/[:#]/g, "-");
   const safe = name.replace(/[^A-Za-z0-9._@-]/g, "_");
@@ -15,8 +15,7 @@ export function logFileOf(logDir: string, instanceId: string): string {
 }
 
 /**
- * Before a start: makes the directory and moves a file that has grown over `maxBytes` aside. Returns where new output
- * will begin.
+ * Before a start: creates the directory and rotates a file larger than `maxBytes`. Returns where new output will begin.
  */
 export async function prepareLog(file: string, maxBytes: number): Promise<number> {
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
@@ -27,9 +26,7 @@ export async function prepareLog(file: string, maxBytes: number): Promise<number
   return 0;
 }
 
-/**
- * While the engine writes: it appends, so its file can be copied and emptied under it. Returns whether that was due.
- */
+/** While the engine writes: it appends, so its file can be copied and truncated. Returns whether that was due. */
 export async function trimLog(file: string, maxBytes: number): Promise<boolean> {
   if ((await sizeOf(file)) < maxBytes) return false;
   await shift(file);
@@ -44,7 +41,7 @@ async function shift(file: string): Promise<void> {
     await rename(`${file}.${index}`, `${file}.${index + 1}`).catch(() => {});
 }
 
-/** The last `lines` lines, at most 32 KiB of them, and nothing before byte `from`. "" where there is no file. */
+/** The last `lines` lines, at most 32 KiB, and nothing before byte `from`. "" if there is no file. */
 export async function tailOf(file: string, lines: number, from = 0): Promise<string> {
   const size = await sizeOf(file);
   const start = Math.max(from > size ? 0 : from, size - TAIL_BYTES);
@@ -61,18 +58,18 @@ export async function tailOf(file: string, lines: number, from = 0): Promise<str
 
 const telling =
   /error|fail|fatal|abort|assert|out of memory|cannot|can't|couldn't|could not|unable|exception|not found|no such|invalid|unknown|refused|denied|in use/i;
-// These say that something went wrong and not what.
+// These lines report that something went wrong, but not what.
 const general =
   /exiting due to|cleaning up before exit|failed to load model|unable to load model|failed to initialize/i;
 
-// What a GPU's library says of itself; where it happened comes after it.
+// A GPU library's own message; the location follows it.
 const named = /\b(?:CUDA|ROCm|HIP|MUSA|Vulkan) error: \S/;
-// A place in the program, as llama.cpp prints them when it aborts.
+// A source location, as llama.cpp prints it when it aborts.
 const frame = /\(.*\+0x[0-9a-f]+\)\s*\[0x[0-9a-f]+\]$/;
 
 /**
- * The line that says best why an engine ended: its last complaint, else its last line, without time stamps. Null where
- * it said nothing.
+ * The line that best explains why an engine exited: its last error, otherwise its last line, without timestamps. Null
+ * if it printed nothing.
  */
 export function tellingLine(log: string): string | null {
   const lines = log

@@ -8,16 +8,16 @@ type EndSignal = StopSignal | "SIGKILL";
 export interface Exit {
   readonly code: number | null;
   readonly signal: string | null;
-  /** Set where the program could not be run at all. */
+  /** Set if the program could not be run at all. */
   readonly spawnError: string | null;
 }
 
-/** A running engine and everything it has started: one process group. */
+/** A running engine and all its child processes: one process group. */
 export interface EngineProcess {
   readonly pid: number;
-  /** Resolves when the engine itself is gone, whoever still holds its files open. Never rejects. */
+  /** Resolves when the engine itself has exited, even if others still hold its files open. Never rejects. */
   readonly exited: Promise<Exit>;
-  /** Sends a signal to the whole group; a group that is gone is no error. */
+  /** Sends a signal to the whole group; not an error if the group no longer exists. */
   kill(signal: EndSignal): void;
 }
 
@@ -28,12 +28,12 @@ export type SpawnEngine = (
 ) => EngineProcess;
 
 /**
- * No engine may outlive the daemon, and a daemon that is killed by SIGKILL cannot clean up. So each group has a guard:
- * a shell that reads from a pipe whose other end only the daemon holds. The kernel closes that end when the daemon
- * dies, the read ends, and the guard kills its own group. It ignores the signals with which the daemon asks the group
- * to end, or it would be gone before an engine that does not obey. `$$` is the first shell's pid in the subshell too;
+ * Engines must not outlive the daemon, and a daemon killed by SIGKILL cannot clean up. Each group therefore has a
+ * guard: a shell that reads from a pipe whose other end only the daemon holds. The kernel closes that end when the
+ * daemon dies, the read ends, and the guard kills its own group. It ignores the signals with which the daemon asks the
+ * group to exit, so that it outlives an engine that does not obey. `$$` is the first shell's pid in the subshell too;
  * exec makes it the engine's, and it leads the group, so exit code and signals stay the engine's own. Descriptor 3 is
- * the pipe; the engine does not get it. What an engine writes is for its user alone (umask): saved slots hold
+ * the pipe; the engine does not get it. Files written by an engine are private to its user (umask): saved slots contain
  * conversations.
  */
 const GUARD = `umask 077
@@ -47,7 +47,7 @@ export const spawnEngine: SpawnEngine = (spec, logFile, baseEnv) => {
       detached: true,
       env: { ...baseEnv, ...spec.env },
       ...(spec.cwd === undefined ? {} : { cwd: spec.cwd }),
-      // Files, not pipes: what the engine prints is kept even while the daemon is busy, and nobody can block on it.
+      // Files, not pipes: output is kept even while the daemon is busy, and writers never block.
       stdio: ["ignore", log, log, "pipe"],
     });
     return watch(child);
@@ -59,7 +59,7 @@ export const spawnEngine: SpawnEngine = (spec, logFile, baseEnv) => {
 function watch(child: ChildProcess): EngineProcess {
   const pid = child.pid ?? -1;
   const line = child.stdio[3];
-  // An engine that dies resets the pipe; its exit is reported by `exit`, this is no news.
+  // A dying engine resets the pipe; `exit` reports its death.
   line?.on("error", () => {});
   let gone = false;
   const kill = (signal: EndSignal): void => {
@@ -67,13 +67,13 @@ function watch(child: ChildProcess): EngineProcess {
     try {
       process.kill(-pid, signal);
     } catch {
-      // ESRCH: the group is gone.
+      // ESRCH: the group no longer exists.
     }
   };
   const exited = new Promise<Exit>((resolve) => {
     const end = (exit: Exit): void => {
-      // The guard and whatever the engine left behind end here. The guard is a member of the group, so that the
-      // number cannot have gone to a new group in the meantime.
+      // Kills the guard and any processes that the engine left behind. The guard is a member of the group, so the
+      // number cannot have been reused in the meantime.
       kill("SIGKILL");
       gone = true;
       line?.destroy();

@@ -33,8 +33,8 @@ const PREFIXES = [
 ];
 
 /**
- * What an engine inherits: enough to find its libraries and devices, and none of the keys and tokens that the daemon
- * may hold.
+ * The environment of an engine: enough to find its libraries and devices, and none of the keys and tokens that the
+ * daemon may have.
  */
 export function engineEnvironment(env: Environment): Record<string, string> {
   const kept: Record<string, string> = {};

@@ -10,11 +10,11 @@ import { defaultFleetSettings, type FleetOptions, type FleetSettings } from "./p
 import { RunRecord } from "./run-record.ts";
 import type { Successor } from "./slot-cache.ts";
 
-/** All instances of this machine. Every call posts to the instance's own loop; what comes of it arrives as events. */
+/** All instances of this machine. Every call posts to the instance's own loop; the results arrive as events. */
 export class Fleet implements FleetPort {
   readonly #options: FleetOptions;
   readonly #listener: FleetOptions["onEvent"];
-  /** One object for all instances, so that a change reaches those that run. */
+  /** One object for all instances, so that a change reaches the running ones. */
   readonly #settings: Mutable<FleetSettings>;
   readonly #record: RunRecord;
   readonly #ports = new LoopbackPorts();
@@ -28,12 +28,12 @@ export class Fleet implements FleetPort {
     this.#record = new RunRecord(options.documents, "engines");
   }
 
-  /** Takes over settings of a new configuration. What is being waited for already keeps its time. */
+  /** Applies settings of a new configuration. Waits in progress keep their durations. */
   retune(settings: Partial<FleetSettings>): void {
     Object.assign(this.#settings, settings);
   }
 
-  /** Ignored while the instance is up, and while a failed one has to wait (`retryAt`). */
+  /** Ignored while the instance is up, and while a failed one must wait (`retryAt`). */
   start(order: StartOrder): void {
     if (this.#closing) return;
     let instance = this.#instances.get(order.instanceId);
@@ -64,17 +64,17 @@ export class Fleet implements FleetPort {
     this.#known(instanceId).post({ type: "restart" });
   }
 
-  /** Its answers were errors: have a look whether it still produces tokens. */
+  /** Its answers were errors: check whether it still produces tokens. */
   suspect(instanceId: string): void {
     this.#instances.get(instanceId)?.post({ type: "suspect" });
   }
 
-  /** Every instance that was ever ordered and not forgotten, absent ones included. */
+  /** Every instance that was ever ordered and not forgotten, including absent ones. */
   snapshots(): readonly InstanceSnapshot[] {
     return [...this.#instances.values()].map((instance) => instance.snapshot);
   }
 
-  /** Drops an instance that is absent or failed without a process, so that it is no longer listed. */
+  /** Removes an absent instance, or a failed one without a process, from the list. */
   forget(instanceId: string): void {
     const instance = this.#instances.get(instanceId);
     const state = instance?.snapshot.state;
@@ -83,14 +83,14 @@ export class Fleet implements FleetPort {
     instance.post({ type: "close", graceMs: 0, done: () => {} });
   }
 
-  /** The last lines that the instance's engine printed. Throws `instance_not_found`. */
+  /** The last lines printed by the instance's engine. Throws `instance_not_found`. */
   logTail(instanceId: string, lines: number): Promise<string> {
     return tailOf(this.#known(instanceId).snapshot.logFile, lines);
   }
 
   /**
-   * Stops everything at once: SIGTERM to all groups, after `graceMs` SIGKILL. Resolves when nothing runs any more, or
-   * when what is left cannot be ended.
+   * Stops everything at once: SIGTERM to all groups, after `graceMs` SIGKILL. Resolves when nothing is running, or when
+   * the rest cannot be killed.
    */
   async close(graceMs: number = this.#settings.stopGraceMs): Promise<void> {
     this.#closing = true;
@@ -109,11 +109,11 @@ export class Fleet implements FleetPort {
   #tell(event: FleetEvent): void {
     this.#listener(event);
     const { state, savedConversations = [] } = event.snapshot;
-    // Only now: its successors are known by the names that this event has brought.
+    // Only now, since its successors use the names of this event.
     if (state === "absent" && savedConversations.length > 0 && !this.#closing) void this.#handOver(event.snapshot.id);
   }
 
-  /** What an ended instance has saved goes on in those of its model that run. */
+  /** Running instances of the model take over what an ended one has saved. */
   async #handOver(instanceId: string): Promise<void> {
     const place = this.#instances.get(instanceId)?.slotHolder?.place;
     if (!place) return;

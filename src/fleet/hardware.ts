@@ -5,14 +5,14 @@ import { type Probed, probeNvidia } from "./nvidia.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** A driver that wakes its GPUs first may take seconds; one that hangs must not keep the daemon from starting. */
+/** A driver that has to wake its GPUs may take seconds; one that hangs must not prevent the daemon's start. */
 const PROBE_TIMEOUT_MS = 5_000;
 const REFRESH_TIMEOUT_MS = 2_000;
 
 /**
- * Finds the devices of this machine: GPUs by their vendors' tools on the PATH of `env`, as far as the user's own
- * `CUDA_VISIBLE_DEVICES` or `HIP_VISIBLE_DEVICES` shows them, and always the CPU, last. Never rejects: what cannot be
- * read becomes a sentence in `problems`.
+ * Detects the devices of this machine: GPUs with their vendors' tools on the PATH of `env`, limited by the user's own
+ * `CUDA_VISIBLE_DEVICES` or `HIP_VISIBLE_DEVICES`, and always the CPU, last. Never rejects: what cannot be read becomes
+ * a sentence in `problems`.
  */
 export async function probeHardware(env: Environment): Promise<Hardware> {
   const [host, nvidia, amd] = await Promise.all([
@@ -31,9 +31,8 @@ export async function probeHardware(env: Environment): Promise<Hardware> {
 }
 
 /**
- * Free memory, use and temperature of `devices`, read anew; a device that does not answer keeps its last values. Asks
- * only the tools of the vendors that are there (one short process each), so that a live view may call it every two
- * seconds.
+ * Current free memory, utilisation and temperature of `devices`; a device that does not respond keeps its last values.
+ * Runs only the tools of present vendors (one short process each), so a live view may call it every two seconds.
  */
 export async function refreshDevices(devices: readonly Device[], env: Environment): Promise<readonly Device[]> {
   const has = (vendor: Device["vendor"]): boolean => devices.some((device) => device.vendor === vendor);
@@ -59,7 +58,7 @@ const withHostMemory = (probed: Probed, memory: HostMemory): Device[] =>
       : { ...device, memoryTotalBytes: memory.totalBytes, memoryFreeBytes: memory.availableBytes },
   );
 
-/** Metal keeps about a quarter of a large memory, and a third of a small one, from GPU programs. */
+/** Metal withholds about a quarter of a large memory, and a third of a small one, from GPU programs. */
 function appleDevices({ cpu, memory }: HostFacts): Device[] {
   if (process.platform !== "darwin" || process.arch !== "arm64") return [];
   const memoryTotalBytes = Math.floor(memory.totalBytes * (memory.totalBytes > 36 * 2 ** 30 ? 3 / 4 : 2 / 3));
@@ -78,7 +77,7 @@ function appleDevices({ cpu, memory }: HostFacts): Device[] {
   ];
 }
 
-/** An engine on the CPU must not take memory of a GPU that another instance was given. */
+/** An engine on the CPU must not use memory of a GPU assigned to another instance. */
 function cpuDevice({ cpu, memory }: HostFacts, gpus: readonly Device[]): Device {
   const has = (vendor: Device["vendor"]): boolean => gpus.some((device) => device.vendor === vendor);
   const env = {

@@ -13,7 +13,7 @@ export interface HostMemory {
   readonly availableBytes: number;
 }
 
-/** Processor and memory, as far as this process may use them: affinity and container limits count. */
+/** Processor and memory available to this process, considering affinity and container limits. */
 export async function hostFacts(): Promise<HostFacts> {
   const [memory, physical, limits] = await Promise.all([hostMemory(), physicalCores(), groupLimits()]);
   const logicalCores = Math.max(
@@ -27,7 +27,7 @@ export async function hostFacts(): Promise<HostFacts> {
   };
 }
 
-/** Memory of this machine, or of the container it is. */
+/** Memory of this machine, or of the container. */
 export async function hostMemory(): Promise<HostMemory> {
   const [memory, limits] = await Promise.all([machineMemory(), groupLimits()]);
   const totalBytes = Math.min(memory.totalBytes, limits.memoryBytes ?? Number.POSITIVE_INFINITY);
@@ -36,7 +36,7 @@ export async function hostMemory(): Promise<HostMemory> {
   return { totalBytes, availableBytes: Math.max(0, Math.min(memory.availableBytes, roomBytes)) };
 }
 
-/** On Linux two small files say it; the library is loaded elsewhere only, since that alone takes 25 ms. */
+/** On Linux, two small files contain it; elsewhere the library is loaded, which takes 25 ms. */
 async function machineMemory(): Promise<HostMemory> {
   const meminfo = await readFile("/proc/meminfo", "utf8").catch(() => null);
   const kib = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(meminfo ?? "")?.[1] ?? 0);
@@ -58,6 +58,6 @@ async function physicalCores(): Promise<number | null> {
     const core = /^core id\s*:\s*(\d+)/m.exec(block)?.[1];
     if (core !== undefined) cores.add(`${/^physical id\s*:\s*(\d+)/m.exec(block)?.[1] ?? 0}/${core}`);
   }
-  // ARM machines name no cores there; they have one thread per core.
+  // ARM machines report no cores there; they have one thread per core.
   return cores.size > 0 ? cores.size : null;
 }

@@ -34,7 +34,7 @@ import { examine, watchEngine } from "./watch.ts";
 
 const EXIT_NEWS_MS = 500;
 
-/** One instance: the loop in `run` owns all of its state, everybody else posts to it and reads snapshots. */
+/** One instance: the loop in `run` owns all of its state; others post to it and read snapshots. */
 export class Instance {
   readonly id: string;
   readonly #options: FleetOptions;
@@ -46,7 +46,7 @@ export class Instance {
   #snapshot: InstanceSnapshot;
   #life: Life | null = null;
   #failures = 0;
-  /** Start again as soon as the running stop is over: an operator's restart. */
+  /** Start again as soon as the current stop is complete, for an operator's restart. */
   #startAgain = false;
   #closing = false;
   #whenGone: (() => void)[] = [];
@@ -102,7 +102,7 @@ export class Instance {
       case "resume":
         return void this.#step(message.type, {});
       case "stop":
-        // Whoever orders an end after a restart wants the end.
+        // A stop ordered after a restart is meant to be final.
         this.#startAgain = false;
         return this.#stop(message.cause, message.graceMs ?? this.#settings.stopGraceMs);
       case "restart":
@@ -209,7 +209,7 @@ export class Instance {
     );
   }
 
-  /** How the start ends: with a token, or with the reason why none came. */
+  /** The outcome of the start: a token, or the reason why there was none. */
   async #untilReady(
     life: Life,
     process: EngineProcess,
@@ -224,13 +224,13 @@ export class Instance {
     const starting = { endpoint, kind: life.order.model.kind, portWatch: life.portWatch, note };
     try {
       await becomeReady(probe, starting, clock, life.over.signal, this.#settings.lookTimeoutMs);
-      // Before anybody knows that it is ready: what is restored must not meet requests, and what runs must be on
+      // Before it is reported ready: restored conversations must not meet requests, and running processes must be on
       // record.
       await this.#restoreSlots(life);
       await recorded;
       return { type: "up" };
     } catch (error) {
-      // A process that just died has broken the probe; its exit says more, and comes within moments.
+      // If the process has just died, that broke the probe; its exit is more informative, and follows within moments.
       await Promise.race([process.exited, sleep(clock, EXIT_NEWS_MS, life.over.signal).catch(() => {})]);
       return error instanceof PortTaken
         ? { type: "port-taken", reason: error.message }
@@ -274,7 +274,7 @@ export class Instance {
     cancelTimers(life);
     life.over.abort(new Error("the instance is being stopped"));
     this.#step("stop", { retryAt: null });
-    // A program that needs longer, as its model's file says, gets it.
+    // For a program that needs longer, as set in its model's file.
     life.graceMs = Math.max(graceMs, life.launch?.spec.stop?.graceMs ?? 0);
     if (!life.process) this.#gone(life);
     else if (!this.#saveSlots(life, cause)) this.#terminate(life);
@@ -285,9 +285,7 @@ export class Instance {
     this.#later(life, life.graceMs, { type: "grace-over" });
   }
 
-  /**
-   * Begins to save what conversations left in the slots, where they may come back. The end waits for it, but not long.
-   */
+  /** Starts saving the conversations in the slots. The stop waits for it, but not long. */
   #saveSlots(life: Life, cause: StopCause): boolean {
     const { slotCache, isCurrent } = this.#options;
     const comesBack =
@@ -348,7 +346,7 @@ export class Instance {
   async #exited(life: Life, process: EngineProcess, exit: Exit): Promise<void> {
     if (process !== life.process) return;
     life.process = null;
-    // Only what an earlier life had left: the start goes on.
+    // Left over from an earlier start only: this start continues.
     if (life.launch === null && this.#snapshot.state === "starting") return;
     cancelTimers(life);
     await rm(this.#files.socketPath, { force: true }).catch(() => {});
@@ -401,7 +399,7 @@ export class Instance {
   }
 
   #gone(life: Life): void {
-    // What had failed before it was stopped keeps its own reason.
+    // An instance that had failed before it was stopped keeps its own reason.
     const lastDeath = life.stopCause === null ? this.#snapshot.lastDeath : deathByUs(life.stopCause, this.#now);
     this.#step("gone", { lastDeath, readyAt: null, startedAt: null, attempts: 0 });
     this.#tellGone();
@@ -410,7 +408,7 @@ export class Instance {
     this.#start(life.order, true);
   }
 
-  /** Answers those who wait for the end of this instance, and then ends the loop. */
+  /** Notifies those waiting for the end of this instance, then ends the loop. */
   #tellGone(whatever = false): void {
     if (!this.#closing || (!whatever && this.#snapshot.state !== "absent")) return;
     this.#mailbox.close();
@@ -429,7 +427,7 @@ export class Instance {
     this.#mailbox.post({ type: "news", life, news });
   }
 
-  /** Resolves when it is done, or could not be: the engine runs on either way. */
+  /** Resolves when it is done or has failed: the engine runs on either way. */
   #recorded(write: Promise<void>): Promise<void> {
     return write.catch((error: unknown) =>
       this.#options.log.warn({ instance: this.id, err: error }, "the record of running engines could not be written"),

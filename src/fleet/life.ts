@@ -15,21 +15,21 @@ import type { FleetOptions } from "./ports.ts";
 import type { SlotPlace, Successor } from "./slot-cache.ts";
 import type { WatchedEngine } from "./watch.ts";
 
-/** What others may post. Only the owner loop acts on it. */
+/** Messages from others. Only the owner loop acts on them. */
 export type Order =
   | { readonly type: "start"; readonly order: StartOrder; readonly byOperator: boolean }
   | { readonly type: "drain" | "resume" | "restart" | "suspect" | "hurry" }
   | { readonly type: "stop"; readonly cause: StopCause; readonly graceMs: number | null }
   | { readonly type: "close"; readonly graceMs: number; readonly done: () => void };
 
-/** What a start needs, once everything before the spawn is done. */
+/** Everything a start needs, prepared before the spawn. */
 export interface PreparedLaunch {
   readonly engine: EngineId;
   readonly traits: InstanceTraits;
   readonly spec: ProcessSpec;
   readonly probe: EngineProbe;
   readonly endpoint: Endpoint;
-  /** The loopback port it has, to be given back at its end; null: it has a socket. */
+  /** Its loopback port, released at its end; null: it has a socket. */
   readonly port: number | null;
   /** Whether only a process that it started may listen there. */
   readonly ownListener: boolean;
@@ -39,7 +39,7 @@ export interface PreparedLaunch {
   readonly slotPlace: SlotPlace | null;
 }
 
-/** What happened to one life of the instance; news of an earlier life is dropped. */
+/** An event in one life of the instance; events of an earlier life are dropped. */
 export type News =
   | { readonly type: "prepared"; readonly launch: PreparedLaunch }
   | { readonly type: "not-prepared"; readonly error: AssistantError }
@@ -55,22 +55,22 @@ export interface Life {
   /** Ends everything that watches or waits for this life. */
   readonly over: AbortController;
   readonly timers: Timer[];
-  /** Until it has spawned one: what an earlier life left, killed and not yet gone. */
+  /** Until it has spawned one: a process of an earlier life that was killed and has not exited. */
   process: EngineProcess | null;
   readySince: number | null;
-  /** What it was spawned with; null before. */
+  /** The options it was spawned with; null before. */
   launch: PreparedLaunch | null;
-  /** Whose its port is; null: it has none, or anybody may have it. */
+  /** Watches who listens on its port; null: it has none, or any process may. */
   portWatch: PortWatch | null;
-  /** What kept it from being ready at the last look; null: nothing worth saying. */
+  /** What was missing for readiness at the last check; null: nothing worth reporting. */
   lack: string | null;
-  /** Names of the saved conversations that it was given. */
+  /** Names of the saved conversations it was given. */
   restored: readonly string[];
-  /** While its conversations are saved; aborted when there is no time for that. */
+  /** While its conversations are saved; aborted if there is no time for that. */
   saving: AbortController | null;
-  /** Between SIGTERM and SIGKILL, once its end was ordered. */
+  /** Between SIGTERM and SIGKILL, once a stop was ordered. */
   graceMs: number;
-  /** Null while nobody has ordered its end. */
+  /** Null until a stop is ordered. */
   stopCause: StopCause | null;
 }
 
@@ -100,7 +100,7 @@ export function slotHolder({ over, launch }: Life, withinMs: number): Omit<Succe
   };
 }
 
-/** Null while nothing of it runs. */
+/** Null while it has no process. */
 export function watchedEngine(
   { process, launch, order, portWatch }: Life,
   { logFile }: InstanceFiles,
@@ -116,7 +116,7 @@ export function cancelTimers(life: Life): void {
   for (const timer of life.timers.splice(0)) timer.cancel();
 }
 
-/** What an order says about the instance, for its snapshot. */
+/** The part of an instance's snapshot that comes from its order. */
 export const loadFacts = ({ model, device, threads }: StartOrder) => ({
   model: model.name,
   device: device.id,
@@ -131,7 +131,7 @@ export interface InstanceFiles {
   readonly logFile: string;
 }
 
-/** Ids may be long and hold slashes, a socket's path may not. */
+/** Ids may be long and contain slashes; a socket's path may not. */
 export const filesOf = (instanceId: string, options: FleetOptions): InstanceFiles => ({
   socketPath: join(options.runDir, `${createHash("sha256").update(instanceId).digest("hex").slice(0, 10)}.sock`),
   logFile: logFileOf(options.logDir, instanceId),

@@ -1,15 +1,15 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
-/** What a container or service manager allows us, where it is less than the machine has. Null: no limit. */
+/** Limits of a container or service manager, if lower than the machine's. Null: no limit. */
 export interface GroupLimits {
   readonly cpus: number | null;
   readonly memoryBytes: number | null;
-  /** Used of that limit; files that could be dropped are left out. */
+  /** Use of that limit, without files that could be dropped. */
   readonly memoryUsedBytes: number | null;
 }
 
-/** Reads the control group of this process, version 2 or 1, and of all groups above it. `root` is "/" but in tests. */
+/** Reads the control group of this process, version 2 or 1, and all groups above it. `root` is "/" except in tests. */
 export async function groupLimits(root = "/"): Promise<GroupLimits> {
   const lines = (await text(join(root, "proc/self/cgroup")))?.trim().split("\n") ?? [];
   const groups = lines.map((line) => {
@@ -76,15 +76,15 @@ async function readV1Cpu(directory: string): Promise<GroupLimits> {
   return { cpus: quota && period && quota > 0 ? quota / period : null, memoryBytes: null, memoryUsedBytes: null };
 }
 
-/** Version 1 says "no limit" by a number near 2^63. */
+/** Version 1 expresses "no limit" as a number near 2^63. */
 const limitOf = (value: string | null | undefined): number | null => {
   const bytes = Number(value?.trim() || Number.NaN);
   return Number.isFinite(bytes) && bytes > 0 && bytes < 2 ** 60 ? bytes : null;
 };
 
 /**
- * Pages of files, mapped weights among them, can be dropped and read again: the machine's own figure of what is
- * available leaves them out too.
+ * File pages, such as mapped weights, can be dropped and read again: the machine's own figure of available memory
+ * treats them the same way.
  */
 function used(
   current: string | null | undefined,

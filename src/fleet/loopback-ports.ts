@@ -4,13 +4,13 @@ import { AssistantError } from "../core/errors.ts";
 const MAX_TRIES = 50;
 
 /**
- * Loopback ports for engines that need one. No two instances get the same while either is up. Another program may still
- * take a port before the engine does: `listenerOf` tells.
+ * Loopback ports for engines that need one. No two running instances get the same. Another program may still take a
+ * port before the engine does, which `listenerOf` detects.
  */
 export class LoopbackPorts {
   readonly #taken = new Set<number>();
 
-  /** A port on which nothing listens; it is the caller's until it gives it back. */
+  /** A port on which nothing listens; reserved for the caller until it is released. */
   async take(): Promise<number> {
     for (let tries = 0; tries < MAX_TRIES; tries++) {
       const port = await freePort();
@@ -28,7 +28,7 @@ export class LoopbackPorts {
   }
 }
 
-/** As the system chooses it. */
+/** As chosen by the system. */
 const freePort = (): Promise<number> =>
   new Promise((resolve, reject) => {
     const server = createServer();

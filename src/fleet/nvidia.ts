@@ -22,7 +22,7 @@ const FIELDS = [
 ];
 const MIB = 2 ** 20;
 
-/** All NVIDIA GPUs that the user lets us see. A machine without `nvidia-smi` has none, which is no problem. */
+/** All NVIDIA GPUs visible to the user. A machine without `nvidia-smi` has none, which is not a problem. */
 export async function probeNvidia(env: Environment, timeoutMs: number): Promise<Probed> {
   const result = await runTool(
     "nvidia-smi",
@@ -43,13 +43,13 @@ export async function probeNvidia(env: Environment, timeoutMs: number): Promise<
   return { devices: visible.map((gpu) => gpu.device), problems };
 }
 
-/** The newest version of CUDA that the driver runs; null where it does not say. */
+/** The newest CUDA version that the driver supports; null if it does not report one. */
 export async function cudaVersion(env: Environment, timeoutMs: number): Promise<string | null> {
   const result = await runTool("nvidia-smi", ["--version"], env, timeoutMs);
   return result.outcome === "ok" ? (/CUDA Version\s*:\s*([\d.]+)/i.exec(result.stdout)?.[1] ?? null) : null;
 }
 
-/** Bytes of GPU memory by process, or null where it cannot be read (inside some containers processes are not told). */
+/** Bytes of GPU memory by process, or null if unavailable (in some containers, processes are hidden). */
 export async function nvidiaUse(env: Environment, timeoutMs: number): Promise<ReadonlyMap<number, number> | null> {
   const result = await runTool(
     "nvidia-smi",
@@ -71,7 +71,7 @@ export async function nvidiaUse(env: Environment, timeoutMs: number): Promise<Re
 function parseRow(line: string): { index: number; uuid: string; device: Device } | null {
   const cells = line.split(",").map((cell) => cell.trim());
   if (cells.length < FIELDS.length) return null;
-  // A product name may hold commas; everything behind it is numbers.
+  // A product name may contain commas; everything after it is numbers.
   const [index, uuid] = [Number(cells[0]), cells[1] ?? ""];
   const tail = cells.slice(-(FIELDS.length - 3));
   const name = cells.slice(2, cells.length - tail.length).join(", ");
@@ -91,7 +91,7 @@ function parseRow(line: string): { index: number; uuid: string; device: Device }
       utilizationPercent: utilization ?? null,
       temperatureCelsius: temperature ?? null,
       ...(driver === "" || driver === "[N/A]" ? {} : { driverVersion: driver }),
-      // By UUID: CUDA counts by speed and nvidia-smi by bus, so that an index may mean another GPU to an engine.
+      // By UUID: CUDA orders GPUs by speed and nvidia-smi by bus, so an engine might interpret an index differently.
       env: { CUDA_VISIBLE_DEVICES: uuid },
     },
   };

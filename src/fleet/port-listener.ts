@@ -3,20 +3,21 @@ import { groupOf } from "./process-group.ts";
 import { runTool } from "./run-tool.ts";
 
 /**
- * Who answers on a loopback port: nobody yet, the engine or a process of its group, or somebody else. A request that
- * was sent to somebody else would show that program a user's prompt.
+ * Who listens on a loopback port: no process yet, the engine or a process of its group, or another program. A request
+ * sent to another program would show it a user's prompt.
  */
 export type PortListener = "nobody" | "engine" | "stranger";
 
 const LSOF_TIMEOUT_MS = 5_000;
 
 /**
- * Tells whose a port is, for as long as an engine has it. `group`: its process group, which is the pid of its leader.
+ * Determines who listens on a port while an engine uses it. `group`: the engine's process group, which is the pid of
+ * its leader.
  */
 export class PortWatch {
   readonly #port: number;
   readonly #group: number;
-  /** Sockets of the engine that listen on its port, as of the last look. */
+  /** Sockets of the engine that listen on its port, as of the last check. */
   #own = new Set<string>();
 
   constructor(port: number, group: number) {
@@ -24,15 +25,15 @@ export class PortWatch {
     this.#group = group;
   }
 
-  /** Never rejects; what cannot be told is a stranger. */
+  /** Never rejects; an unknown listener counts as another program. */
   look(): Promise<PortListener> {
     const look = process.platform === "linux" ? this.#bySockets() : byLsof(this.#port, this.#group);
     return look.catch(() => "stranger" as const);
   }
 
   /**
-   * The same every few seconds while it runs: on Linux two small files, elsewhere nothing, as the look would start a
-   * program.
+   * The same every few seconds while the engine runs: on Linux it reads two small files; elsewhere it does nothing,
+   * since it would start a program.
    */
   lookAgain(): Promise<PortListener> {
     return process.platform === "linux" ? this.look() : Promise.resolve("engine" as const);
@@ -50,9 +51,9 @@ export class PortWatch {
   }
 }
 
-/** State of a socket that listens, in /proc/net/tcp. */
+/** State of a listening socket in /proc/net/tcp. */
 const LISTENING = "0A";
-/** Local addresses that take connections to 127.0.0.1: itself, any of IPv4, any of IPv6, and 127.0.0.1 within IPv6. */
+/** Local addresses that accept connections to 127.0.0.1: itself, any IPv4, any IPv6, and IPv4-mapped 127.0.0.1. */
 const REACHED = new Set([
   "0100007F",
   "00000000",
@@ -60,7 +61,7 @@ const REACHED = new Set([
   "0000000000000000FFFF00000100007F",
 ]);
 
-/** Names of the sockets that listen on the port, as /proc/PID/fd has them, of one of the tables of /proc/net. Pure. */
+/** Names of the sockets listening on the port, as in /proc/PID/fd, from one of the tables of /proc/net. Pure. */
 export function listeningSockets(table: string, port: number): string[] {
   const local = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
   return table.split("\n").flatMap((line) => {
@@ -70,7 +71,7 @@ export function listeningSockets(table: string, port: number): string[] {
   });
 }
 
-/** What all processes of a group have open that is a socket. */
+/** All open sockets of the processes in a group. */
 async function socketsOf(group: number): Promise<string[]> {
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
   const sockets = await Promise.all(
@@ -89,7 +90,7 @@ async function openSockets(pid: string): Promise<string[]> {
 async function byLsof(port: number, group: number): Promise<PortListener> {
   const env = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" };
   const result = await runTool("lsof", ["-nP", `-iTCP:${port}`, "-sTCP:LISTEN", "-Fg"], env, LSOF_TIMEOUT_MS);
-  // It ends with 1 where it finds nothing.
+  // It exits with 1 if it finds nothing.
   if (result.outcome === "missing") return "stranger";
   const groups =
     result.outcome === "failed" ? [] : [...result.stdout.matchAll(/^g(\d+)$/gm)].map(([, id]) => Number(id));

@@ -7,32 +7,32 @@ import type { EngineProbe } from "../core/probe.ts";
 import type { SpawnEngine } from "./engine-process.ts";
 import type { SlotCache } from "./slot-cache.ts";
 
-/** The part of a logger that the fleet uses; pino's fits. */
+/** The part of a logger that the fleet uses; compatible with pino. */
 interface FleetLog {
   info(facts: object, message: string): void;
   warn(facts: object, message: string): void;
   error(facts: object, message: string): void;
 }
 
-/** All in milliseconds but the sizes. */
+/** Milliseconds, except for sizes. */
 export interface FleetSettings {
   /** From the order to a real token. */
   readonly startTimeoutMs: number;
   /** Between SIGTERM and SIGKILL. */
   readonly stopGraceMs: number;
-  /** What saving or restoring the conversations of an instance may take. */
+  /** Limit for saving or restoring the conversations of an instance. */
   readonly slotsMs: number;
-  /** After SIGKILL, before a process is given up as unkillable. */
+  /** After SIGKILL, before a process counts as unkillable. */
   readonly killWaitMs: number;
-  /** Busy slots without any progress for so long: the engine is wedged. */
+  /** Busy slots without progress for this long mean that the engine is wedged. */
   readonly wedgeAfterMs: number;
-  /** Between two looks at a running engine. */
+  /** Interval between checks of a running engine. */
   readonly pollMs: number;
-  /** What one look may take. */
+  /** Timeout of one check. */
   readonly lookTimeoutMs: number;
-  /** What a token may take on an engine that is suspected and has nothing to do. */
+  /** Timeout for a token from a suspected engine that is idle. */
   readonly suspectTokenMs: number;
-  /** An engine's log file that is larger is moved aside; three old ones are kept. */
+  /** Larger engine log files are rotated; three old ones are kept. */
   readonly maxLogBytes: number;
 }
 
@@ -49,34 +49,34 @@ export const defaultFleetSettings: FleetSettings = {
 };
 
 export interface FleetOptions {
-  /** The engine that runs this model here; rejects with an AssistantError where there is none. */
+  /** The engine that runs this model here; rejects with an AssistantError if there is none. */
   engineFor(model: ModelSpec): Promise<Engine>;
-  /** The weights on this machine; rejects with `model_not_pulled` where they are missing. */
+  /** The weights on this machine; rejects with `model_not_pulled` if they are missing. */
   resolveWeights(model: ModelSpec): Promise<string>;
-  /** The weights of its draft model, or null where it has none; rejects as `resolveWeights` does. */
+  /** The weights of its draft model, or null if it has none; rejects like `resolveWeights`. */
   resolveDraft?(model: ModelSpec): Promise<string | null>;
   readonly probe: EngineProbe;
   readonly clock: Clock;
   /** 0 to 1, for jitter. */
   readonly random: () => number;
-  /** Where the list of running engines is kept. */
+  /** Where the list of running engines is stored. */
   readonly documents: Documents;
-  /** Sockets. Must exist, mode 0700, and be short: a Unix socket's path has at most 100 bytes. */
+  /** Sockets. Must exist, with mode 0700, and be short: the path of a Unix socket has at most 100 bytes. */
   readonly runDir: string;
   readonly logDir: string;
   readonly log: FleetLog;
   readonly settings?: Partial<FleetSettings>;
-  /** What engines inherit, from `engineEnvironment`. */
+  /** The environment of engines, from `engineEnvironment`. */
   readonly baseEnv: Readonly<Record<string, string>>;
   /**
-   * Told of every transition, in order, while nothing else of that instance can happen; of takeovers at any time. Must
-   * not throw.
+   * Notified of every transition, in order, while no other event of that instance can happen, and of takeovers at any
+   * time. Must not throw.
    */
   onEvent(event: FleetEvent): void;
-  /** Keeps conversations of instances that are not up; without it they are lost with the instance. */
+  /** Keeps conversations of stopped instances; without it they are lost with the instance. */
   readonly slotCache?: SlotCache;
-  /** Whether what a stopped instance of the model held will still fit the next one. */
+  /** Whether what a stopped instance of the model held will fit the next one. */
   isCurrent?(model: ModelSpec): boolean;
-  /** How a process is made; the real one unless a test says otherwise. */
+  /** Creates processes; replaced only in tests. */
   readonly spawn?: SpawnEngine;
 }

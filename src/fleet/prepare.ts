@@ -12,8 +12,8 @@ import type { FleetOptions } from "./ports.ts";
 const MAX_SOCKET_PATH_BYTES = 100;
 
 /**
- * Everything before the spawn: engine, weights, a log file, a free socket path. Rejects with the AssistantError that
- * says what is missing.
+ * Everything before the spawn: engine, weights, a log file, a free socket path. Rejects with an AssistantError that
+ * names what is missing.
  */
 export async function prepareStart(
   order: StartOrder,
@@ -41,7 +41,7 @@ export async function prepareStart(
     options.resolveWeights(model),
     options.resolveDraft?.(model),
     prepareLog(files.logFile, maxLogBytes),
-    // What was killed and has not ended yet still holds the socket and the memory.
+    // A killed process that has not exited still holds the socket and the memory.
     lingering?.exited,
   ]);
   const availability = await engine.availability();
@@ -62,7 +62,7 @@ export async function prepareStart(
   };
   await engine.check?.(plan);
   await rm(socketPath, { force: true });
-  // Of the program that is started now: another may be built or chosen while it runs.
+  // Of the program being started: another may be built or selected while it runs.
   const { noticesDisconnects, separatesCaches, onlyOpenAi } = availability;
   const traits = { noticesDisconnects, separatesCaches, ...(onlyOpenAi === undefined ? {} : { onlyOpenAi }) };
   const probe = engine.probe?.(model) ?? options.probe;

@@ -9,7 +9,7 @@ const FIRST_PAUSE_MS = 15;
 const MAX_PAUSE_MS = 250;
 const TOKEN_TRIES = 3;
 
-/** Another program listens where the engine should. */
+/** Another program listens in the engine's place. */
 export class PortTaken extends Error {
   constructor(endpoint: Endpoint) {
     super(
@@ -22,15 +22,15 @@ export class PortTaken extends Error {
 export interface StartingEngine {
   readonly endpoint: Endpoint;
   readonly kind: ModelKind;
-  /** Tells who listens there; null: it can be nobody else. */
+  /** Determines who listens there; null: no other process can. */
   readonly portWatch: PortWatch | null;
-  /** Told what keeps it from being ready, as of the last look; null: nothing that is worth saying. */
+  /** Receives what is missing for readiness at the last check; null: nothing worth reporting. */
   note(reason: string | null): void;
 }
 
 /**
- * Resolves once the engine says that it is ready and has produced a real token: health alone says nothing of inference.
- * Rejects with the last reason when tokens do not come, when another program listens in its place, or when `signal`
+ * Resolves once the engine reports itself ready and has produced a real token: health alone proves nothing about
+ * inference. Rejects with the last reason if no token arrives, if another program listens in its place, or if `signal`
  * aborts.
  */
 export async function becomeReady(
@@ -54,7 +54,7 @@ export async function becomeReady(
       await sleep(clock, pause, signal);
     }
   }
-  // It may have given up its port while it answered.
+  // It may have lost its port while it answered.
   if (!(await listens(engine)))
     throw new AssistantError("engine_error", `Nothing listens on ${engine.endpoint} any more.`);
 }

@@ -1,7 +1,7 @@
 import { basename } from "node:path";
 
 interface Refusal {
-  /** What llama.cpp prints. */
+  /** Matches llama.cpp's output. */
   readonly pattern: RegExp;
   /** `what`: the first group of the pattern. */
   sentence(file: string, what: string): string;
@@ -36,10 +36,7 @@ const refusals: readonly Refusal[] = [
   },
 ];
 
-/**
- * What is wrong with a model that llama.cpp did not take, and what to do about it; null where its output names nothing
- * of the kind.
- */
+/** Why llama.cpp rejected a model, and a remedy; null if its output contains no known reason. */
 export function refusalIn(log: string): string | null {
   const file = /failed to load model,? '([^']+)'|cannot load (\/.*?\.gguf):/.exec(log)?.slice(1).find(Boolean);
   for (const { pattern, sentence } of refusals) {

@@ -2,11 +2,11 @@ import type { Death } from "../core/instance.ts";
 
 export interface FailureFacts {
   readonly cause: Death["cause"];
-  /** How far the instance had come: nothing was spawned yet, it was loading, or it had been ready. */
+  /** How far the instance got: nothing was spawned yet, it was loading, or it had been ready. */
   readonly phase: "preparing" | "starting" | "up";
-  /** Milliseconds it had been ready. 0 where it never was. */
+  /** Milliseconds it had been ready; 0 if never. */
   readonly upMs: number;
-  /** Failures since the last stable time, this one not counted. */
+  /** Failures since the last stable time, not counting this one. */
   readonly failuresBefore: number;
 }
 
@@ -14,20 +14,20 @@ export interface RestartDecision {
   readonly verdict: "at-once" | "after-delay";
   /** Milliseconds before the next start is allowed. */
   readonly delayMs: number;
-  /** Failures to remember, this one counted. */
+  /** Failures to remember, including this one. */
   readonly failures: number;
-  /** For people, to stand after the reason of death. */
+  /** For people, appended to the reason of death. */
   readonly sentence: string;
 }
 
 export const restartLimits = {
   firstDelayMs: 10_000,
   longestDelayMs: 300_000,
-  /** Nothing was spawned, so that trying again costs nothing and the user may just have mended it (a pull, a build). */
+  /** Nothing was spawned, so retrying is cheap, and the user may just have fixed the cause (a pull, a build). */
   preparingDelayMs: 1_000,
-  /** Ready for so long, an instance counts as healthy and its earlier failures are forgotten. */
+  /** After being ready for this long, an instance counts as healthy and its earlier failures are forgotten. */
   stableAfterMs: 60_000,
-  /** Share by which a delay is made shorter or longer, so that instances that died together do not return together. */
+  /** Share by which delays vary, so that instances that died together do not restart together. */
   jitter: 0.1,
 } as const;
 

@@ -10,18 +10,18 @@ interface Entry {
   readonly socketPath: string | null;
 }
 
-/** Kinds of processes that the daemon starts, each kind with its own record. */
+/** Kinds of processes that the daemon starts, each with its own record. */
 const KINDS = ["engines", "workers"] as const;
 
 const recordDocument: DocumentType<readonly Entry[]> = {
   title: "list of running processes",
   schema: 1,
-  // After a power failure none of them runs.
+  // After a power failure none of them is running.
   durable: false,
   parse: (value) => (Array.isArray(value) ? value.filter(isEntry) : null),
 };
 
-/** Which processes of a kind run, on disk: what the next daemon needs to end those that this one could not. */
+/** The running processes of a kind, on disk, so that the next daemon can terminate those that this one could not. */
 export class RunRecord {
   readonly #documents: Documents;
   readonly #kind: (typeof KINDS)[number];
@@ -49,7 +49,7 @@ export class RunRecord {
     return this.#writing.catch(() => {});
   }
 
-  /** One write at a time: the document must end up as the last change left the map. */
+  /** One write at a time, so that the document ends up with the last state of the map. */
   #write(): Promise<void> {
     this.#writing = this.#writing
       .catch(() => {})
@@ -65,15 +65,15 @@ export class RunRecord {
 export interface Leftover {
   readonly instanceId: string;
   readonly pid: number;
-  /** Whether it is gone now. */
+  /** Whether it has exited now. */
   readonly ended: boolean;
 }
 
 const END_WITHIN_MS = 5_000;
 
 /**
- * Ends the processes that an earlier daemon left running and forgets its records. Call it before the first start, while
- * holding the daemon's lock. A process that has got the pid of a dead one is left alone: its start time differs.
+ * Terminates processes left running by an earlier daemon and clears its records. Call before the first start, while
+ * holding the daemon's lock. A process that has reused a dead one's pid is left alone: its start time differs.
  */
 export async function sweepLeftovers(documents: Documents): Promise<Leftover[]> {
   const swept = await Promise.all(
@@ -93,7 +93,7 @@ async function endLeftover(entry: Entry): Promise<Leftover | null> {
     try {
       process.kill(-entry.pid, "SIGKILL");
     } catch {
-      // It ended by itself just now.
+      // It has just exited by itself.
     }
   }
   const deadline = performance.now() + END_WITHIN_MS;

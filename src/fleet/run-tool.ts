@@ -10,8 +10,8 @@ export type ToolResult =
 const MAX_OUTPUT = 4 * 2 ** 20;
 
 /**
- * Runs a vendor's tool that is looked up on the PATH of `env`. Never rejects and never takes much longer than
- * `timeoutMs`: a tool that hangs in its driver, or leaves a child that holds its pipe, is killed and left behind.
+ * Runs a vendor's tool found on the PATH of `env`. Never rejects and never takes much longer than `timeoutMs`: a tool
+ * that hangs in its driver, or leaves a child that holds its pipe, is killed and abandoned.
  */
 export function runTool(
   command: string,
@@ -38,7 +38,7 @@ export function runTool(
       try {
         if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
       } catch {
-        // It has just ended.
+        // It has just exited.
       }
       end({ outcome: "failed", reason: `${command} did not answer within ${timeoutMs / 1000} s` });
     }, timeoutMs);
@@ -66,7 +66,9 @@ export function runTool(
   });
 }
 
-/** A directory of the PATH that this user may not enter makes the system say "not allowed" of what is nowhere. */
+/**
+ * If a PATH directory is inaccessible to this user, the system reports "not allowed" for a program that does not exist.
+ */
 function isThere(command: string, { PATH = "" }: Readonly<Record<string, string | undefined>>): boolean {
   return PATH.split(delimiter).some((directory) => {
     try {

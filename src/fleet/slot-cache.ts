@@ -11,24 +11,24 @@ import { SlotFiles, type SlotPlace } from "./slot-files.ts";
 export type { SlotPlace } from "./slot-files.ts";
 
 export interface SlotCacheOptions {
-  /** One folder for each model in it; made when needed, mode 0700. */
+  /** Contains one folder per model; created when needed, mode 0700. */
   readonly directory: string;
-  /** Bytes that all saved conversations of all models may take; 0: nothing is saved. */
+  /** Limit for the saved conversations of all models together, bytes; 0: none are saved. */
   budgetBytes(): number;
   readonly probe: EngineProbe;
   readonly log: { info(facts: object, message: string): void; warn(facts: object, message: string): void };
 }
 
-/** A running instance that may take over what another one left. */
+/** A running instance that may take over conversations of another one. */
 export interface Successor {
   readonly place: SlotPlace;
   readonly endpoint: Endpoint;
   readonly signal: AbortSignal;
-  /** Told once what it has got, used last first, if that is anything. */
+  /** Called once with the names of what it received, most recently used first, if any. */
   readonly took: (names: readonly string[]) => void;
 }
 
-/** A conversation shorter than this is prefilled in no time. */
+/** A shorter conversation is prefilled in no time. */
 const MIN_TOKENS = 64;
 
 interface Saved {
@@ -37,10 +37,9 @@ interface Saved {
 }
 
 /**
- * Conversations of instances that are not up, on disk: what an idle instance holds in its slots and in its host-memory
- * cache is saved before it is stopped. Running instances of the same model take copies, and the next one that starts is
- * given the rest. Every call is bounded by its signal; none rejects, since a conversation that is lost is only
- * prefilled again.
+ * Conversations of stopped instances, on disk: what an idle instance holds in its slots and its host-memory cache is
+ * saved before it is stopped. Running instances of the same model take copies, and the next one that starts is given
+ * the rest. Every call is bounded by its signal; none rejects, since a lost conversation is only prefilled again.
  */
 export class SlotCache {
   readonly #options: SlotCacheOptions;
@@ -51,14 +50,14 @@ export class SlotCache {
     this.#files = new SlotFiles(options.directory, () => options.budgetBytes());
   }
 
-  /** For the launch of an instance; null where nothing is to be saved. */
+  /** For the launch of an instance; null if nothing is to be saved. */
   async place({ model, device }: StartOrder, modelPath: string, engine: EngineAvailability): Promise<SlotPlace | null> {
     if (
       this.#options.budgetBytes() === 0 ||
       !modelKinds[model.kind].generates ||
       !engine.available ||
       model.load.projectorPath !== "" ||
-      // Of a draft model nothing is saved, and it would guess from nothing.
+      // The state of a draft model is not saved, and without it the draft model would guess from nothing.
       (model.load.llama.speculation?.draft ?? null) !== null
     )
       return null;
@@ -93,8 +92,8 @@ export class SlotCache {
   }
 
   /**
-   * Saves the conversations in all slots, then those in the host-memory cache, used last first, as far as the budget
-   * goes. Resolves to their names in that order, at the latest soon after the signal.
+   * Saves the conversations in all slots, then those in the host-memory cache, most recently used first, within the
+   * budget. Resolves to their names in that order, at the latest soon after the signal.
    */
   async save(place: SlotPlace, endpoint: Endpoint, signal: AbortSignal): Promise<readonly string[]> {
     const { probe, log } = this.#options;
@@ -102,7 +101,7 @@ export class SlotCache {
     const names: string[] = [];
     const sum = { tokens: 0, bytes: 0 };
     let full = false;
-    /** Resolves to false where nothing more is to be saved. */
+    /** Resolves to false when no more can be saved. */
     const saveNext = async (
       from: string,
       expected: number,
@@ -141,7 +140,7 @@ export class SlotCache {
           async (part) => (await probe.saveCached?.(endpoint, index, part, signal)) ?? null,
         );
       }
-      // What it had copies of is among what it has saved now, or was displaced long ago.
+      // Conversations it had copies of are among those it has saved now, or were evicted long ago.
       if (!full)
         for (const name of place.copies) if (!this.#files.isTaken(place, name)) await this.#files.delete(place, name);
     } catch (error) {
@@ -160,9 +159,9 @@ export class SlotCache {
   }
 
   /**
-   * Gives the conversations used last to an instance that has just started and has done nothing yet: as many as it has
-   * slots, and of the others copies, as far as its host-memory cache has room. Resolves to the names of what it took,
-   * used last first.
+   * Gives the most recently used conversations to an instance that has just started and is still unused: as many as it
+   * has slots, and copies of the others as its host-memory cache has room. Resolves to the names of what it loaded,
+   * most recently used first.
    */
   async restore(place: SlotPlace, endpoint: Endpoint, signal: AbortSignal): Promise<readonly string[]> {
     const { probe, log } = this.#options;
@@ -176,7 +175,8 @@ export class SlotCache {
           .restoreSlot(endpoint, slot, name, signal)
           .catch((error: unknown) => this.#lost(place, name, error));
         if (tokens > 0) names.push(name);
-        // What cannot be read now never can; what was read is in the slot, and saved anew when that ends.
+        // An unreadable file stays unreadable; a conversation that was loaded is in the slot, and is saved again when
+        // that ends.
         if (!signal.aborted) await this.#files.delete(place, name);
       }
     } finally {
@@ -190,8 +190,8 @@ export class SlotCache {
   }
 
   /**
-   * Running instances with the same settings take copies of what lies in `place` into their host memory, each a part of
-   * it.
+   * Running instances with the same settings load copies of the files in `place` into their host memory, each a part of
+   * them.
    */
   async share(place: SlotPlace, successors: readonly Successor[]): Promise<void> {
     const fitting = successors.filter(
@@ -212,7 +212,7 @@ export class SlotCache {
     );
   }
 
-  /** Deletes the conversations of all models but these, and what is over the budget. */
+  /** Deletes the conversations of all models except these, and those over the budget. */
   async keepOnly(models: readonly Pick<ModelSpec, "name">[]): Promise<void> {
     try {
       await this.#files.keepOnly(new Set(models.map((model) => model.name)));
@@ -223,8 +223,8 @@ export class SlotCache {
   }
 
   /**
-   * Until the engine has no more room. One file at a time: requests that the engine works on come in between. With
-   * `discard` a file that it cannot read is deleted.
+   * Until the engine has no more room. One file at a time, so that the engine's requests are served in between. With
+   * `discard`, a file that it cannot read is deleted.
    */
   async #copy(
     place: SlotPlace,
@@ -236,7 +236,7 @@ export class SlotCache {
     const copied: string[] = [];
     for (const name of names) {
       if (signal.aborted) break;
-      // Somebody who starts takes it away just now.
+      // A starting instance is claiming it right now.
       if (this.#files.isTaken(place, name)) continue;
       const loaded = this.#options.probe.loadCached?.(endpoint, name, signal);
       const tokens = await loaded?.catch(async (error: unknown) => {

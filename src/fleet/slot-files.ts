@@ -1,19 +1,19 @@
 import { readdir, rename, rm, stat, statfs, utimes } from "node:fs/promises";
 import { join } from "node:path";
 
-/** Where the conversations of one instance go, and which saved ones fit it. */
+/** Where the conversations of one instance are saved, and which saved ones fit it. */
 export interface SlotPlace {
   readonly directory: string;
-  /** Names the model's settings, and after a dash all else that a saved state depends on. */
+  /** Identifies the model's settings and, after a dash, everything else that a saved state depends on. */
   readonly key: string;
   readonly slots: number;
-  /** Files of which the instance has a copy in its host memory. They are of no use once it has saved that itself. */
+  /** Files of which the instance has a copy in its host memory. They are useless once it has saved that itself. */
   readonly copies: Set<string>;
 }
 
-/** What must stay free on the disk. */
+/** Must stay free on the disk. */
 const FREE_BYTES = 2 ** 30;
-/** Of a save that was cut short, whoever was writing. */
+/** Left over from an interrupted save. */
 const STALE_PART_MS = 60_000;
 
 interface SavedFile {
@@ -23,13 +23,11 @@ interface SavedFile {
   readonly modifiedAt: number;
 }
 
-/**
- * The files of saved conversations: a folder for each model; the time of a file says when its conversation was used.
- */
+/** The files of saved conversations: a folder per model; a file's time is when its conversation was last used. */
 export class SlotFiles {
   readonly #directory: string;
   readonly #budgetBytes: () => number;
-  /** Files that become the property of an instance now. */
+  /** Files that are claimed by an instance now. */
   readonly #taken = new Set<string>();
 
   constructor(directory: string, budgetBytes: () => number) {
@@ -43,14 +41,14 @@ export class SlotFiles {
     return bavail * bsize > expected + FREE_BYTES;
   }
 
-  /** Gives what was written under the name and `.part` its final name, and its place in the order. */
+  /** Renames what was written under the name and `.part` to its final name, and sets its place in the order. */
   async keep(directory: string, name: string, usedAtMs: number): Promise<void> {
     const path = join(directory, name);
     await utimes(`${path}.part`, usedAtMs / 1000, usedAtMs / 1000);
     await rename(`${path}.part`, path);
   }
 
-  /** Names of the files that fit, used last first; without those that are somebody's already. */
+  /** Names of the files that fit, most recently used first, without claimed ones. */
   async fitting({ directory, key }: SlotPlace): Promise<string[]> {
     const files = await listFiles(directory);
     const fitting = files.filter(
@@ -60,8 +58,8 @@ export class SlotFiles {
   }
 
   /**
-   * The same, and the first of them, as many as there are slots, are nobody else's until `release`. Deletes what will
-   * never fit again.
+   * The same, and claims the first of them, as many as there are slots, until `release`. Deletes what can never fit
+   * again.
    */
   async claim(place: SlotPlace): Promise<{ readonly own: string[]; readonly others: string[] }> {
     const settings = place.key.slice(0, place.key.indexOf("-") + 1);
@@ -70,7 +68,7 @@ export class SlotFiles {
       if (cutShort || !name.startsWith(settings)) await rm(path, { force: true });
     }
     const names = await this.fitting(place);
-    // Nothing may happen between the look and the claim, so that two instances never claim the same.
+    // No await between check and claim, so that two instances never claim the same file.
     const own = names.filter((name) => !this.isTaken(place, name)).slice(0, place.slots);
     for (const name of own) this.#taken.add(join(place.directory, name));
     return { own, others: names.filter((name) => !this.isTaken(place, name)) };
@@ -88,13 +86,13 @@ export class SlotFiles {
     await rm(join(directory, name), { force: true });
   }
 
-  /** Deletes the folders of all models but these. */
+  /** Deletes the folders of all models except these. */
   async keepOnly(models: ReadonlySet<string>): Promise<void> {
     for (const folder of await this.#folders())
       if (!models.has(folder)) await rm(join(this.#directory, folder), { recursive: true, force: true });
   }
 
-  /** Deletes what is over the budget, unused for longest first. */
+  /** Deletes what is over the budget, least recently used first. */
   async keepBudget(): Promise<void> {
     const lists = await Promise.all(
       (await this.#folders()).map((folder) => listFiles(join(this.#directory, folder)).catch(() => [])),

@@ -20,15 +20,15 @@ export const transitions = {
   starting: { up: "ready", lost: "failed", stop: "stopping" },
   ready: { drain: "draining", lost: "failed", stop: "stopping" },
   draining: { resume: "ready", lost: "failed", stop: "stopping" },
-  // `unkillable`: not even SIGKILL ended it (a call into a driver that never returns); nobody may wait for it for ever.
+  // `unkillable`: not even SIGKILL ended it (a call into a driver that never returns); nothing may wait for it forever.
   stopping: { gone: "absent", unkillable: "failed" },
-  // A stop finds nothing to end, unless a killed process still lingers.
+  // A stop finds nothing to end, unless a killed process is still there.
   failed: { start: "starting", stop: "absent", "stop-lingering": "stopping" },
 } as const satisfies Record<InstanceState, Partial<Record<string, InstanceState>>>;
 
 export type Trigger = { [State in InstanceState]: keyof (typeof transitions)[State] }[InstanceState];
 
-/** Where `trigger` leads from `state`, or null where it does not fit: the caller ignores it then. */
+/** The state after `trigger` in `state`, or null if it does not apply: the caller ignores it then. */
 export function nextState(state: InstanceState, trigger: Trigger): InstanceState | null {
   const row: Partial<Record<Trigger, InstanceState>> = transitions[state];
   return row[trigger] ?? null;

@@ -12,34 +12,34 @@ import { JsonDocuments } from "../store/json-documents.ts";
 import { engineEnvironment } from "./environment.ts";
 import { Fleet } from "./fleet.ts";
 
-/** An engine to be run for a while outside the daemon. */
+/** An engine to run for a while outside the daemon. */
 export interface Trial extends Omit<StartOrder, "instanceId"> {
   readonly engine: Engine;
   readonly modelPath: string;
   readonly probe: EngineProbe;
-  /** This process's environment; the engine gets the part of it that engines may have. */
+  /** This process's environment; the engine gets the permitted part of it. */
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
 export type UseEngine<T> = (socketPath: string, signal: AbortSignal) => Promise<T>;
 
 const STOP_GRACE_MS = 3_000;
-/** A measurement should not share the engine with the fleet's regular looks at it. */
+/** A measurement should not be disturbed by the fleet's regular checks. */
 const NEVER_MS = 2 ** 31 - 1;
-/** A connection breaks a moment before the end of the process is known, which says more. */
+/** A connection breaks a moment before the end of the process is known, which is more informative. */
 const DEATH_NEWS_MS = 200;
-/** What a Unix socket's path may have on every system, less the file's own name. */
+/** Maximum length of a Unix socket's path on every system, less the file's own name. */
 const MAX_FOLDER_BYTES = 80;
 
 /**
- * Starts one engine as the daemon's fleet does, in a folder that is deleted afterwards, and ends it after `use`,
- * whatever happens; the kernel ends it when this process is killed. `use` gets its socket, and a signal that also
- * aborts when the engine dies. Throws the reason why the engine did not start or died (`model_failed`, or what kept it
- * from being spawned), else what `use` throws, else the signal's reason.
+ * Starts one engine like the daemon's fleet, in a folder that is deleted afterwards, and stops it after `use` in any
+ * case; the kernel kills it if this process is killed. `use` gets its socket, and a signal that also aborts when the
+ * engine dies. Throws the reason why the engine did not start or died (`model_failed`, or what prevented the spawn),
+ * otherwise what `use` throws, otherwise the signal's reason.
  */
 export async function withTrialEngine<T>(trial: Trial, signal: AbortSignal, use: UseEngine<T>): Promise<T> {
   const base = Buffer.byteLength(tmpdir()) > MAX_FOLDER_BYTES ? "/tmp" : tmpdir();
-  // mkdtemp makes it for this user alone.
+  // mkdtemp creates it for this user only.
   const folder = await mkdtemp(join(base, "assistant-trial-"));
   const ready = Promise.withResolvers<string>();
   const dead = new AbortController();
@@ -78,7 +78,7 @@ const fleetOfOne = (
     documents: new JsonDocuments({ directory: folder, fileMode: 0o600, directoryMode: 0o700, report: () => {} }),
     runDir: folder,
     logDir: folder,
-    // Whatever matters is in the error.
+    // The error contains everything relevant.
     log: { info: () => {}, warn: () => {}, error: () => {} },
     settings: { pollMs: NEVER_MS },
     baseEnv: engineEnvironment(env),

@@ -3,10 +3,13 @@ import { nvidiaUse } from "./nvidia.ts";
 import { groupOf } from "./process-group.ts";
 import { groupUse } from "./vitals.ts";
 
-/** What a running instance takes on its device. */
+/** Memory that a running instance uses on its device. */
 export interface InstanceUse {
   readonly bytes: number;
-  /** What of it is missing in the device's free memory: less than `bytes` where weights are mapped pages of a file. */
+  /**
+   * The part of it that is missing from the device's free memory: less than `bytes` if weights are mapped pages of a
+   * file.
+   */
   readonly heldBytes: number;
 }
 
@@ -16,8 +19,8 @@ type Running = Pick<InstanceSnapshot, "id" | "pid" | "device">;
 const TIMEOUT_MS = 2_000;
 
 /**
- * Memory of every running instance, by id: of the CPU's memory what is resident, of a GPU's what its driver tells for
- * the processes of the instance. An instance whose use cannot be told is missing. Never rejects.
+ * Memory of every running instance, by id: resident memory on the CPU, on a GPU what its driver reports for the
+ * instance's processes. Instances of unknown use are omitted. Never rejects.
  */
 export async function measureUse(
   instances: readonly Running[],
@@ -45,7 +48,7 @@ export async function measureUse(
 
 export const sharesHostMemory = (device: string): boolean => device === "cpu" || device.startsWith("metal:");
 
-/** An engine leads its process group, so that what it has started counts for it. */
+/** An engine leads its process group, so its child processes count as part of it. */
 async function nvidiaUseByGroup(env: Environment): Promise<ReadonlyMap<number, number> | null> {
   const byPid = await nvidiaUse(env, TIMEOUT_MS);
   if (byPid === null) return null;

@@ -1,12 +1,12 @@
-/** A GPU as `CUDA_VISIBLE_DEVICES` and its like may name it. */
+/** A GPU as `CUDA_VISIBLE_DEVICES` and similar variables may name it. */
 interface Named {
   readonly index: number;
   readonly uuid: string;
 }
 
 /**
- * The devices that a user's own `CUDA_VISIBLE_DEVICES` (or its like) leaves, in its order. As in CUDA, an entry is an
- * index or the beginning of a UUID, the list ends at the first entry that names nothing, and "" or "-1" hides
+ * The devices visible with a user's own `CUDA_VISIBLE_DEVICES` (or similar), in its order. As in CUDA, an entry is an
+ * index or the beginning of a UUID, the list ends at the first entry that matches nothing, and "" or "-1" hides
  * everything.
  */
 export function visibleDevices<T extends Named>(

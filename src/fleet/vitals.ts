@@ -2,21 +2,21 @@ import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
 
 export interface GroupUse {
-  /** Resident, pages of mapped files (the weights) included. */
+  /** Resident, including pages of mapped files (the weights). */
   readonly memoryBytes: number;
-  /** Resident without such pages: what nobody else can have while it runs. All of it where the system does not tell. */
+  /** Resident without such pages: unavailable to others while it runs. All of it if the system does not distinguish. */
   readonly heldBytes: number;
   readonly cpuMs: number;
 }
 
 /**
- * Resident memory and processor time of an engine and its children; null once it is gone. A few small reads on Linux,
+ * Resident memory and processor time of an engine and its children; null if it has exited. A few small reads on Linux,
  * one `ps` elsewhere.
  */
 export const groupUse = (pid: number): Promise<GroupUse | null> =>
   process.platform === "linux" ? treeUse(pid) : psUse(pid);
 
-// The kernel states ticks at 100 per second to user programs on every architecture Node runs on.
+// The kernel reports 100 ticks per second to user programs on every architecture that Node supports.
 const MS_PER_TICK = 10;
 
 async function treeUse(pid: number): Promise<GroupUse | null> {

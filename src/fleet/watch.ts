@@ -21,14 +21,14 @@ export interface WatchedEngine {
 }
 
 export interface WatchReport {
-  /** What a look has found; left out what it could not see. */
+  /** Findings of a check, without those that were not available. */
   seen(found: { readonly memoryBytes?: number; readonly decodingTokensPerSecond?: number }): void;
   wedged(evidence: string): void;
   /** Another program has its port. */
   portTaken(): void;
 }
 
-/** Looks at a running engine every few seconds until `signal` aborts or it is found wedged. Never rejects. */
+/** Checks a running engine every few seconds until `signal` aborts or it is found wedged. Never rejects. */
 export async function watchEngine(
   engine: WatchedEngine,
   clock: Clock,
@@ -56,7 +56,7 @@ export async function watchEngine(
         ...(use ? { memoryBytes: use.memoryBytes } : {}),
         ...(slots ? { decodingTokensPerSecond: rate.look(clock.monotonic(), slots) } : {}),
       });
-      // Of an engine that does not tell what it does, nothing can be said without asking it for a token.
+      // If an engine does not report its slots, only asking it for a token tells whether it works.
       const isSilent = engine.probe.slots === undefined;
       const verdict = isSilent ? null : watchdog.look({ at: clock.monotonic(), slots, cpuMs: use?.cpuMs ?? null });
       if (verdict?.state === "wedged") return report.wedged(verdict.evidence);
@@ -77,9 +77,8 @@ const look = (
     .catch(() => null) ?? Promise.resolve(null);
 
 /**
- * Follows up a complaint about an engine. A token of our own costs a slot its cached prefix, and on a busy engine it
- * would only wait: so one is asked for only where every slot is idle. Returns evidence that the engine is dead, or
- * null.
+ * Investigates a complaint about an engine. A test token costs a slot its cached prefix, and on a busy engine it would
+ * only wait, so it is requested only if every slot is idle. Returns evidence that the engine is dead, or null.
  */
 export async function examine(
   engine: WatchedEngine,
@@ -88,14 +87,14 @@ export async function examine(
 ): Promise<string | null> {
   const slots = await look(engine, settings, signal);
   if (signal.aborted || slots?.some((slot) => slot.busy)) return null;
-  // One that does not tell what it does may be busy, and a token of ours then waits behind its work.
+  // An engine that does not report its slots may be busy, and a test token waits behind its work.
   const isSilent = engine.probe.slots === undefined;
   const patienceMs = isSilent ? settings.wedgeAfterMs : settings.suspectTokenMs;
   try {
     await engine.probe.token(engine.endpoint, engine.kind, AbortSignal.any([signal, AbortSignal.timeout(patienceMs)]));
     return null;
   } catch {
-    // Work that has come in meanwhile explains a slow token; the regular looks judge that.
+    // Work that has arrived meanwhile explains a slow token; the regular checks judge that.
     const after = await look(engine, settings, signal);
     if (signal.aborted || after?.some((slot) => slot.busy)) return null;
     const seconds = Math.round(patienceMs / 1000);

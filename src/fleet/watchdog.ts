@@ -1,10 +1,10 @@
 import type { SlotProgress } from "../core/probe.ts";
 
-/** One look at a running engine. */
+/** One check of a running engine. */
 export interface VitalSigns {
   /** Monotonic milliseconds. */
   readonly at: number;
-  /** What `/slots` said, or null where it did not answer. */
+  /** The response of `/slots`, or null if there was none. */
   readonly slots: readonly SlotProgress[] | null;
   /** Processor time used so far by the engine, milliseconds; null where unknown. */
   readonly cpuMs: number | null;
@@ -12,9 +12,9 @@ export interface VitalSigns {
 
 export interface WatchdogSettings {
   readonly wedgeAfterMs: number;
-  /** A gap between looks that is longer than this means that we, not the engine, were asleep. */
+  /** A longer gap between checks means that the daemon, not the engine, was suspended. */
   readonly longestGapMs: number;
-  /** The engine computes on the processor: time spent there is a sign of life. */
+  /** The engine computes on the CPU: processor time is a sign of life. */
   readonly computesOnCpu: boolean;
 }
 
@@ -23,13 +23,14 @@ export type Verdict =
   | { readonly state: "waiting"; readonly sinceMs: number }
   | { readonly state: "wedged"; readonly evidence: string };
 
-/** One batch of a large model may take minutes on a processor, without a count that changes; for ever it must not. */
+/** One batch of a large model may take minutes on a CPU without a change in the counts; but not forever. */
 const PATIENCE_WHILE_COMPUTING = 10;
 const MIN_LOOKS = 3;
 
 /**
- * Tells a wedged engine from a working one. Its health route is no witness: it answers while inference is dead. What
- * counts is whether slots that are busy make progress. Keeps what it saw; a pure function of the looks it was given.
+ * Distinguishes a wedged engine from a working one. Its health route is not enough: it responds even if inference is
+ * dead. What counts is whether busy slots make progress. Keeps its observations; a pure function of the checks it was
+ * given.
  */
 export class Watchdog {
   readonly #settings: WatchdogSettings;
