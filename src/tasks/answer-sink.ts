@@ -9,11 +9,11 @@ export interface TextAnswer {
   readonly reasoning: string | null;
   readonly finishReason: string;
   readonly usage: TaskUsage;
-  /** Name of the model that gave it. */
+  /** Name of the model that answered. */
   readonly model: string;
 }
 
-/** The parts of a chunk that are read; everything may be missing. */
+/** The parts of a chunk that are read; any may be missing. */
 interface Chunk {
   readonly choices?: readonly {
     readonly delta?: { readonly content?: string | null; readonly reasoning_content?: string | null };
@@ -22,10 +22,10 @@ interface Chunk {
   readonly usage?: { readonly prompt_tokens?: number; readonly completion_tokens?: number } | null;
 }
 
-/** Collects a streamed chat answer in OpenAI's format. `onText` sees its text as it comes. */
+/** Collects a streamed chat answer in OpenAI's format. `onText` receives its text as it arrives. */
 export class TextSink implements AnswerSink {
   readonly takesFramed = false;
-  /** Rejects with why there is none, or with `CallerGone`. */
+  /** Rejects with the reason if there is none, or with `CallerGone`. */
   readonly answer: Promise<TextAnswer>;
   readonly #settle: { resolve(answer: TextAnswer): void; reject(error: Error): void };
   readonly #onText: (text: string) => void;
@@ -43,7 +43,7 @@ export class TextSink implements AnswerSink {
     const { promise, resolve, reject } = Promise.withResolvers<TextAnswer>();
     this.answer = promise;
     this.#settle = { resolve, reject };
-    // Who waits for it does so after the call has ended.
+    // Its readers only start waiting after the call has ended.
     promise.catch(() => {});
     this.#parser = createParser({
       onEvent: ({ data }) => {
@@ -92,7 +92,7 @@ export class TextSink implements AnswerSink {
     this.#settle.reject(new CallerGone());
   }
 
-  /** Called by the upstream, where an exception would say that the connection is broken. */
+  /** Called by the upstream, which would take an exception for a broken connection. */
   #take(data: string): void {
     let chunk: Chunk;
     try {

@@ -3,23 +3,23 @@ import type { AssistantError } from "../core/errors.ts";
 const FIRST_DELAY_MS = 1_000;
 const MAX_DELAY_MS = 300_000;
 
-/** A seventh of a delay is left to chance, so that tasks which failed together do not all come back together. */
+/** A seventh of a delay is random, so that tasks which failed together are not retried together. */
 const JITTER = 1 / 7;
 
-/** Milliseconds before the next attempt, after `attempts` that failed. `random`: 0–1. */
+/** Milliseconds before the next attempt, after `attempts` failures. `random`: 0–1. */
 export function backoffMs(attempts: number, random: number, retryAfterS: number | null = null): number {
   const doubled = Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.max(0, attempts - 1));
   return Math.round(Math.max(doubled, (retryAfterS ?? 0) * 1000) * (1 + JITTER * random));
 }
 
-/** What becomes of a task whose attempt failed. */
+/** The verdict on a task whose attempt failed. */
 export type Verdict =
-  /** The daemon stops: the attempt does not count, and the task is taken up at the next start. */
+  /** The daemon is stopping: the attempt does not count, and the task resumes at the next start. */
   { readonly next: "leave" } | { readonly next: "retry"; readonly delayMs: number } | { readonly next: "fail" };
 
 export interface FailedAttempt {
   readonly error: AssistantError;
-  /** With this one. */
+  /** Including this one. */
   readonly attempts: number;
   readonly maxAttempts: number;
   readonly isStopping: boolean;
@@ -32,7 +32,7 @@ export function verdictOf({ error, attempts, maxAttempts, isStopping, random }: 
   return { next: "retry", delayMs: backoffMs(attempts, random, error.retryAfterS) };
 }
 
-/** What the request itself or its key is to blame for, or the daemon: another model would fail in the same way. */
+/** Errors caused by the request, its key or the daemon: another model would fail in the same way. */
 const SAME_EVERYWHERE: ReadonlySet<string> = new Set([
   "invalid_request",
   "invalid_api_key",
@@ -41,5 +41,5 @@ const SAME_EVERYWHERE: ReadonlySet<string> = new Set([
   "disk_full",
 ]);
 
-/** Whether a fallback model is asked where one failed like this. */
+/** Whether a fallback model is used after a failure like this. */
 export const mayFallBack = (error: AssistantError): boolean => !SAME_EVERYWHERE.has(error.code);

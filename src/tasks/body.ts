@@ -7,7 +7,7 @@ const MAX_PRIORITY = 100;
 const MAX_URL_CHARACTERS = 2_000;
 const MAX_FALLBACKS = 16;
 
-/** How a model is asked, under the same names wherever it is said. */
+/** Settings for calling a model, which have the same names everywhere. */
 const sampling = {
   temperature: decimal("Randomness.", { minimum: 0, maximum: 2 }),
   max_tokens: integer("Most tokens of the answer.", { minimum: 1, maximum: MAX_TOKENS }),
@@ -24,7 +24,7 @@ const Message = Type.Object({
   content: requiredText("Text.", { minLength: 1 }),
 });
 
-/** An object whose fields others check. */
+/** An object whose fields are checked elsewhere. */
 const anyObject = (description: string) =>
   Type.Optional(Type.Unsafe<Readonly<Record<string, unknown>>>({ type: "object", description }));
 

@@ -8,12 +8,12 @@ import type { TaskLedger } from "./ledger.ts";
 import { isEnded, laneOf, type TaskOrder } from "./record.ts";
 import type { RunningTasks } from "./running.ts";
 
-/** What daemons share beside the store. */
+/** What daemons share in addition to the store. */
 export interface ClusterQueue {
   readonly connection: RedisConnection;
   /** Whether this daemon has the model of a queue. */
   readonly serves: (lane: string) => boolean;
-  /** Milliseconds without a sign of life after which others take up what it runs. */
+  /** Milliseconds without a sign of life after which other daemons take over its tasks. */
   readonly lostAfterMs: number;
 }
 
@@ -27,28 +27,30 @@ export interface ClusterRunnerOptions extends ClusterQueue {
 }
 
 const PREFIX = "assistant:bull";
-/** Names of all queues that there ever were. */
+/** Names of all queues that ever existed. */
 const LANES = "assistant:lanes";
-/** How often it is looked whether a daemon has died. */
+/** How often to check for crashed daemons. */
 const MAX_STALLED_CHECK_MS = 3_000;
-/** How soon a daemon takes part in a queue that another one began, or whose model has come. */
+/** How soon a daemon takes part in a queue created by another one, or whose model was added. */
 const LOOK_MS = 2_000;
 const STORE_RETRY_MS = 1_000;
-/** The record follows its job within milliseconds, or within this time, or never: who made it was not acknowledged. */
+/**
+ * The record follows its job within milliseconds, or within this time, or never: then its creator received no
+ * acknowledgement.
+ */
 const RECORD_MS = 20_000;
 const RECORD_LOOKS_MS = [5, 20, 75, 200, 500];
-/** BullMQ's priorities are whole numbers from 1, the lowest first; ours 0 to 100 with decimals, the highest first. */
+/** BullMQ's priorities are integers from 1, lowest first; ours are 0 to 100 with decimals, highest first. */
 const PRIORITY_STEPS = 1_000;
 const MAX_PRIORITY = 100;
-/** Attempts and their delays are the record's: BullMQ never gives a task up. */
+/** Attempts and their delays are kept in the record: BullMQ must never give a task up. */
 const NEVER = 1_000_000;
 const EVENTS_KEPT = 100;
 
 /**
- * Shares the queues of tasks between daemons, with BullMQ. A job is no more than the id of a task, with its priority
- * and the time before which it is not handed out; it is there before the record, so that no acknowledged task lacks
- * one, and whoever gets it looks at the record. A daemon that dies loses its lock on the job, which another one then
- * gets.
+ * Shares the queues of tasks between daemons, with BullMQ. A job is only the id of a task, with its priority and its
+ * earliest start. It is created before the record, so that no acknowledged task lacks one, and whoever receives it
+ * reads the record. A daemon that crashes loses its lock on the job, which is then given to another one.
  */
 export class ClusterRunner implements Dispatcher {
   readonly #options: ClusterRunnerOptions;
@@ -97,8 +99,8 @@ export class ClusterRunner implements Dispatcher {
     }
     const done = Promise.all(additions.map((add) => add())).then(() => {});
     done.catch(() => {});
-    // By then BullMQ has written to the connection that the store writes to as well, so that the records follow their
-    // jobs on it, and both are one wait for Redis' disk. A connection that is not there now keeps no order.
+    // By then BullMQ has written to the connection that the store also uses, so the records follow their jobs on it,
+    // and both need one wait for Redis' disk. A disconnected connection keeps no order.
     if (connection.isUp) await new Promise(setImmediate);
     else await done;
     return { done };
@@ -108,7 +110,7 @@ export class ClusterRunner implements Dispatcher {
     if (this.#state === "running" && !this.#workers.has(lane)) void this.#take(lane);
   }
 
-  /** BullMQ has the time, too. */
+  /** BullMQ also has the time. */
   wakeAt(): void {}
 
   async #add(
@@ -129,7 +131,7 @@ export class ClusterRunner implements Dispatcher {
     try {
       await this.#options.connection.use(() => queue.addBulk(jobs));
     } catch (error) {
-      // One that was made while Redis was away never gets ready.
+      // A connection created while Redis was down never becomes ready.
       this.#queues.delete(lane);
       throw error;
     }
@@ -167,8 +169,8 @@ export class ClusterRunner implements Dispatcher {
     const { Worker, DelayedError } = await import("bullmq");
     if (this.#state !== "running" || this.#workers.has(lane) || !this.#options.serves(lane)) return;
     this.#delayedError = DelayedError;
-    // BullMQ waits for a connection that is lost. What was under way is sent again: without that it would never be answered,
-    // and its scripts bear it, as a job that is handed out twice loses one of its locks.
+    // BullMQ waits for a lost connection. Commands in progress are sent again, since they would never be answered
+    // otherwise; its scripts tolerate that, because a job that is delivered twice loses one of its locks.
     const patient = { maxRetriesPerRequest: null, enableOfflineQueue: true, autoResendUnfulfilledCommands: true };
     this.#client ??= connection.duplicate(patient);
     const worker = new Worker(nameOf(lane), (job, token) => this.#work(job, token ?? ""), {
@@ -208,7 +210,7 @@ export class ClusterRunner implements Dispatcher {
     return queue;
   }
 
-  /** Done when the task has ended; else the job comes back later. */
+  /** Done when the task has ended; otherwise the job is delivered again later. */
   async #work(job: Job, token: string): Promise<void> {
     const { clock, log } = this.#options;
     let backAt: number | null;
@@ -219,16 +221,16 @@ export class ClusterRunner implements Dispatcher {
       backAt = clock.now() + STORE_RETRY_MS;
     }
     if (backAt === null) return;
-    // Where that fails the lock is lost, and the job comes back without it.
+    // If this fails, the lock is lost, and the job is delivered again without it.
     await job.moveToDelayed(Math.max(backAt, clock.now()), token).catch(() => {});
     throw new (this.#delayedError ?? Error)();
   }
 
-  /** Does what there is to do for the task. Resolves with when to come back, or with null. */
+  /** Does whatever the task needs. Resolves with when to return to it, or with null. */
   async #attend({ id = "", timestamp }: Job): Promise<number | null> {
     const { ledger, running, clock } = this.#options;
     for (let looks = 0; ; ) {
-      // The lock was lost while Redis was away, and the task runs on.
+      // The lock was lost while Redis was down, and the task is still running.
       await running.ended(id);
       const record = await ledger.tasks.get(id);
       const now = clock.now();
@@ -249,5 +251,5 @@ export class ClusterRunner implements Dispatcher {
   }
 }
 
-/** BullMQ divides the parts of a key with colons. */
+/** BullMQ separates the parts of a key with colons. */
 const nameOf = (lane: string): string => encodeURIComponent(lane);

@@ -4,13 +4,13 @@ interface DeliveryAttempt {
   /** Epoch milliseconds. */
   readonly at: number;
   readonly durationMs: number;
-  /** HTTP status of the answer; null: there was none. */
+  /** HTTP status of the response; null: there was none. */
   readonly status: number | null;
   /** Why it failed; null: it did not. */
   readonly error: string | null;
 }
 
-/** A task's webhook, made when the task ends, under the task's id. */
+/** A task's webhook, created when the task ends, under the task's id. */
 export interface DeliveryRecord {
   readonly url: string;
   readonly state: "waiting" | "delivered" | "failed";

@@ -1,25 +1,28 @@
 import type { TaskOrder } from "./record.ts";
 
 export interface Announcement {
-  /** Whoever acknowledges the tasks waits for this. Rejects with `store_unavailable`: they must not stay. */
+  /** Await this before acknowledging the tasks. Rejects with `store_unavailable`: they must be removed again. */
   readonly done: Promise<void>;
 }
 
-/** Chooses which tasks run here, and when. The record of a task is the truth: whoever starts it claims it there. */
+/**
+ * Decides which tasks run here, and when. The record of a task is authoritative: it is claimed there before it is
+ * started.
+ */
 export interface Dispatcher {
-  /** Takes up what a daemon that ended left, and begins. May be called again where the store failed. */
+  /** Resumes what an earlier daemon left, and starts work. May be called again if the store failed. */
   start(): Promise<void>;
-  /** Starts nothing more. */
+  /** Starts no more tasks. */
   stop(): void;
-  /** Resolves when nothing is taken any longer; after `stop`. */
+  /** Resolves when no more tasks are claimed; after `stop`. */
   settled(): Promise<void>;
   /**
-   * These tasks are about to be stored. Resolves when the store may be asked to: it learns of the announcement first.
+   * These tasks are about to be stored. Resolves when the store may be called: the announcement must come first.
    * Rejects with `store_unavailable`.
    */
   announce(tasks: readonly { readonly id: string; readonly order: TaskOrder }[]): Promise<Announcement>;
   /** A task of the queue may start. */
   wake(lane: string): void;
-  /** A task starts no sooner than this, epoch milliseconds. */
+  /** A task starts no earlier than this, epoch milliseconds. */
   wakeAt(dueAt: number): void;
 }

@@ -7,28 +7,26 @@ import type { InferenceCore } from "../inference/core.ts";
 import { type TextAnswer, TextSink } from "./answer-sink.ts";
 import type { TaskRecord } from "./record.ts";
 
-/** Reads a chat request as every door does that has one. Throws `invalid_request`. */
+/** Parses a chat request like the doors do. Throws `invalid_request`. */
 type ChatDecoder = (json: JsonObject) => Pick<InferenceCall, "body" | "checked" | "prompt" | "maxTokens">;
 
 export interface Execution {
   readonly inference: Pick<InferenceCore, "run">;
   readonly decode: ChatDecoder;
-  /**
-   * Who asks for a tenant's task, with the rights of this moment. Throws where the tenant may ask for nothing any more.
-   */
+  /** The caller on whose behalf a tenant's task runs, with its current permissions. Throws if it no longer has any. */
   readonly callerOf: (tenant: string) => Caller;
   readonly cancellation: Cancellation;
   /** Tasks by the ids of their running requests. */
   readonly requests: Map<string, string>;
-  /** The attempt that this is a part of. */
+  /** The attempt that this belongs to. */
   readonly span: Span | null;
-  /** Sees the answer as it comes. */
+  /** Receives the answer as it arrives. */
   readonly onText: (text: string) => void;
 }
 
 export const ROUTE = "/api/v1/tasks";
 
-/** Asks one model for a task's answer. Rejects with why there is none, or with `CallerGone`. */
+/** Calls one model for a task's answer. Rejects with the reason if there is none, or with `CallerGone`. */
 export async function ask(
   { id, tenant, value: task }: StoredRecord<TaskRecord>,
   model: string,

@@ -5,12 +5,12 @@ import type { Outputs } from "./output.ts";
 import { isEnded, type TaskStatus } from "./record.ts";
 import type { Relay } from "./relay.ts";
 
-/** What happens to a task, for somebody who follows it. */
+/** Events of a task, for its followers. */
 export type TaskEvent =
   | { readonly type: "status"; readonly task: StoredTask }
   /** More of the output. */
   | { readonly type: "text"; readonly text: string }
-  /** Another attempt begins: what came of the output is void. */
+  /** Another attempt starts: the previous output is void. */
   | { readonly type: "restart" }
   /** Nothing has happened for a while. */
   | { readonly type: "idle" }
@@ -30,7 +30,8 @@ export interface FollowOptions {
 const IDLE_MS = 15_000;
 
 /**
- * What happens to a task until it has ended, its output from the start. Throws `shutting_down` when the daemon stops.
+ * The events of a task until it has ended, with its output from the start. Throws `shutting_down` when the daemon
+ * stops.
  */
 export async function* followTask(
   id: string,
@@ -75,7 +76,7 @@ export async function* followTask(
   }
 }
 
-/** What a reader lacks of a text; the whole text where it has another one. */
+/** The part of a text that a reader lacks; the whole text if it has a different one. */
 function* remaining(sent: string, whole: string): Generator<TaskEvent> {
   if (!whole.startsWith(sent)) yield { type: "restart" };
   const text = whole.startsWith(sent) ? whole.slice(sent.length) : whole;

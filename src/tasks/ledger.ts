@@ -17,16 +17,16 @@ import {
 
 export type StoredTask = StoredRecord<TaskRecord>;
 
-/** How long the key of a task stands for it. */
+/** How long an idempotency key refers to its task. */
 const KEY_TTL_MS = 86_400_000;
 
 export interface LedgerOptions {
   readonly store: Pick<Store, "collection" | "commit">;
   readonly retentionMs: () => number;
   readonly now: () => number;
-  /** Called before new tasks are stored; nothing is where it rejects. */
+  /** Called before new tasks are stored; none is stored if it rejects. */
   readonly announce: Dispatcher["announce"];
-  /** Called for every change that was stored. */
+  /** Called for every stored change. */
   readonly changed: (change: TaskChange) => void;
 }
 
@@ -42,11 +42,11 @@ export interface TaskChange {
 export interface Created {
   readonly id: string;
   readonly task: TaskRecord;
-  /** There was one with its key. */
+  /** A task with its key already existed. */
   readonly isReplay: boolean;
 }
 
-/** Tasks in the store. Whatever changes one goes through here, expects its revision, and takes its webhook along. */
+/** Tasks in the store. Every change goes through here, expects the task's revision, and includes its webhook. */
 export class TaskLedger {
   readonly tasks: Pick<Collection<TaskRecord>, "get" | "list" | "count">;
   readonly deliveries: Collection<DeliveryRecord>;
@@ -62,7 +62,7 @@ export class TaskLedger {
     this.#keys = options.store.collection(idempotencyCollection);
   }
 
-  /** Stores all of the orders, or none. They are durable when this resolves. `id`: of a single one. */
+  /** Stores all of the orders, or none. They are durable when this resolves. `id`: for a single one. */
   async create(
     orders: readonly TaskOrder[],
     { tenant, id: given, ...origin }: TaskOrigin & { readonly tenant: string; readonly id?: string },
@@ -90,16 +90,16 @@ export class TaskLedger {
         return made;
       });
       const fresh = result.filter(({ isReplay }) => !isReplay);
-      // One whose announcement was lost with the store, and whose record could not be taken back, is found by its key.
+      // If the announcement was lost with the store, and the record could not be removed again, it is found by its key.
       const waiting = result.filter(({ isReplay, task }) => isReplay && task.status === "pending");
       const { done } = await this.#options.announce(
         [...fresh, ...waiting].map(({ id, task }) => ({ id, order: task })),
       );
       const commit = writes.length === 0 ? null : await this.#options.store.commit(writes);
-      // Another request was faster with one of the keys: look again.
+      // Another request with one of the keys was faster: check again.
       if (commit?.ok === false) continue;
       await done.catch(async (error: unknown) => {
-        // Nobody would ever start them.
+        // Otherwise they would never be started.
         await this.#options.store.commit(writes.map(undone)).catch(() => {});
         throw error;
       });
@@ -110,8 +110,8 @@ export class TaskLedger {
   }
 
   /**
-   * Stores what the task becomes, unless it has changed since it was read. Resolves with it, or with null. `also`:
-   * writes of the same commit, asked for anew where what they expect has changed meanwhile.
+   * Stores the changed task, unless it has changed since it was read. Resolves with it, or with null. `also`: writes of
+   * the same commit, recreated if what they expect has changed meanwhile.
    */
   async replace(
     before: StoredTask,
@@ -135,7 +135,7 @@ export class TaskLedger {
     return { ...before, value: task, revision: revision + 1, expiresAt };
   }
 
-  /** The same for a task that others may change meanwhile: `change` sees it as it is then, and may throw. */
+  /** The same for a task that others may change meanwhile: `change` receives its current state, and may throw. */
   async change(id: string, change: (record: StoredTask) => TaskRecord): Promise<StoredTask> {
     for (;;) {
       const record = await this.tasks.get(id);
@@ -146,7 +146,8 @@ export class TaskLedger {
   }
 
   /**
-   * Deletes a task that has ended, with what is kept for it. Resolves with whether it was still as it had been read.
+   * Deletes a task that has ended, with everything stored for it. Resolves with whether it was unchanged since it was
+   * read.
    */
   async remove({ id, tenant, revision, value: task }: StoredTask): Promise<boolean> {
     const writes = [this.#tasks.remove(id, revision), this.deliveries.remove(id)];
@@ -161,7 +162,7 @@ export class TaskLedger {
     return this.tasks.list(query);
   }
 
-  /** What each key stands for now. A key whose task is gone stands for nothing. */
+  /** The task of each key now. A key whose task no longer exists refers to none. */
   async #known(
     keyIds: readonly string[],
   ): Promise<Map<string, { readonly revision: number; readonly existing: Created | null }>> {
@@ -177,7 +178,7 @@ export class TaskLedger {
   }
 }
 
-/** Of a record that was made a moment ago. */
+/** For a record created a moment ago. */
 const undone = ({ collection, id }: Write): Write => ({ op: "remove", collection, id, expect: null });
 
 const keyIdOf = (tenant: string, key: string): string =>

@@ -2,13 +2,13 @@ import { randomUUID } from "node:crypto";
 import type { Mutable } from "../core/mutable.ts";
 import type { Growing, Mirror } from "./relay.ts";
 
-/** Of a message to another daemon. */
+/** Size of a message to another daemon. */
 const MAX_MESSAGE_CHARACTERS = 64 * 1024;
 
-/** What the running tasks have answered so far, and who waits for a change of a task. */
+/** The output of running tasks so far, and the waits for changes of a task. */
 export class Outputs {
   readonly #running = new Map<string, Output>();
-  /** Of tasks that run on other daemons and are followed here. */
+  /** Output of tasks that run on other daemons and are followed here. */
   readonly #elsewhere = new Map<string, Mutable<Output>>();
   readonly #changed: (taskId: string, output: Output | null) => void;
   readonly #waiting = new Map<string, Set<() => void>>();
@@ -18,18 +18,18 @@ export class Outputs {
     this.#changed = changed;
   }
 
-  /** Of the attempt that runs now; null: none does. */
+  /** Output of the running attempt; null: none is running. */
   get(taskId: string): Output | null {
     return this.#running.get(taskId) ?? this.#elsewhere.get(taskId) ?? null;
   }
 
-  /** The same for daemons that follow it, unless they run the task. */
+  /** The same for daemons that follow it without running the task. */
   growing(taskId: string): Growing | null {
     const output = this.#running.get(taskId);
     return output === undefined ? null : growingOf(output);
   }
 
-  /** An attempt begins, maybe after another one whose output is void. */
+  /** An attempt starts; the output of an earlier one is void. */
   begin(taskId: string): { append(text: string): void } {
     const output = newOutput();
     this.#running.set(taskId, output);
@@ -45,14 +45,14 @@ export class Outputs {
     };
   }
 
-  /** No attempt runs any longer. */
+  /** No attempt is running any more. */
   end(taskId: string): void {
     this.#running.delete(taskId);
     this.#changed(taskId, null);
     this.touch(taskId);
   }
 
-  /** Shows what another daemon's attempt answers. */
+  /** Shows the output of another daemon's attempt. */
   mirror(taskId: string): Mirror {
     const running = this.#running;
     const end = (): void => {
@@ -77,17 +77,17 @@ export class Outputs {
     };
   }
 
-  /** Something of the task has changed. */
+  /** The task has changed. */
   touch(taskId: string): void {
     for (const wake of this.#waiting.get(taskId) ?? []) wake();
   }
 
-  /** Wakes everybody who waits. */
+  /** Wakes all waits. */
   touchAll(): void {
     for (const taskId of [...this.#waiting.keys()]) this.touch(taskId);
   }
 
-  /** For the next change of the task. Ask before looking at the task, and dispose of it. */
+  /** Waits for the next change of the task. Create it before reading the task, and dispose of it. */
   next(taskId: string): { readonly changed: Promise<void> } & Disposable {
     const { promise, resolve } = Promise.withResolvers<void>();
     const waiting = this.#waiting.get(taskId) ?? new Set();
@@ -113,12 +113,12 @@ const growingOf = (output: Output): Growing => ({
   },
 });
 
-/** Grows at its end alone. */
+/** Only grows at its end. */
 export interface Output {
   /** Id of the attempt, or of the part of one, that it comes from. */
   readonly attempt: string;
   readonly text: string;
-  /** In how many it came: one for each token, where the model's server sends them one by one. */
+  /** Number of pieces: one for each token if the model's server sends them one by one. */
   readonly pieces: number;
 }
 

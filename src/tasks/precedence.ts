@@ -3,10 +3,10 @@ import type { JsonObject } from "../core/inference.ts";
 import type { ModelSpec } from "../core/model.ts";
 import type { TaskBody } from "./body.ts";
 
-/** Where neither the request nor the model's settings say anything. */
+/** Used if neither the request nor the model's settings have a value. */
 const GLOBAL = { temperature: 0.1, max_tokens: 2048, top_p: 1, top_k: 40 } as const;
 
-/** Fields of a task, and what OpenAI's chat format calls them. */
+/** Fields of a task, with their names in OpenAI's chat format. */
 const SAMPLING = {
   temperature: "temperature",
   max_tokens: "max_tokens",
@@ -19,7 +19,7 @@ const SAMPLING = {
 } as const;
 type SamplingField = keyof typeof SAMPLING;
 
-/** Fields of a chat request that a task has its own names for, or that are not its caller's to set. */
+/** Fields of a chat request for which a task has its own names, or that its caller may not set. */
 const NOT_EXTRA = new Set<string>([
   ...Object.values(SAMPLING),
   ...["model", "messages", "stream", "stream_options", "n", "response_format", "grammar", "json_schema"],
@@ -28,11 +28,11 @@ const NOT_EXTRA = new Set<string>([
 export interface Ordered {
   /** A chat request in OpenAI's format, without `model` and `stream`. */
   readonly request: JsonObject;
-  /** What the answer must match as JSON. */
+  /** The schema that the answer must match as JSON. */
   readonly schema: JsonObject | null;
 }
 
-/** The body without the fields that are null, which count as missing. */
+/** The body without null fields, which count as missing. */
 export const withoutNulls = (body: unknown): unknown =>
   typeof body === "object" && body !== null && !Array.isArray(body)
     ? Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null))
@@ -40,7 +40,7 @@ export const withoutNulls = (body: unknown): unknown =>
 
 /**
  * Name or alias of the model: `provider_config.model_name`, then `model`, then the conversation's. Throws
- * `invalid_request` where there is none.
+ * `invalid_request` if there is none.
  */
 export function modelNameOf({ provider_config: config, model }: TaskBody, ofConversation: string | null): string {
   const name = config?.model_name ?? model ?? ofConversation ?? undefined;
@@ -51,7 +51,7 @@ export function modelNameOf({ provider_config: config, model }: TaskBody, ofConv
   });
 }
 
-/** The chat request that a task stands for. Throws `invalid_request` or `unsupported_capability`. */
+/** The chat request of a task. Throws `invalid_request` or `unsupported_capability`. */
 export function orderedOf(body: TaskBody, model: Pick<ModelSpec, "sampling" | "source">): Ordered {
   const extra = body.extra_params ?? {};
   const taken = Object.keys(extra).find((name) => NOT_EXTRA.has(name));
@@ -79,7 +79,7 @@ export function orderedOf(body: TaskBody, model: Pick<ModelSpec, "sampling" | "s
   };
 }
 
-/** Messages win over a prompt; the input text follows the prompt. */
+/** Messages take precedence over a prompt; the input text follows the prompt. */
 function messagesOf({ messages, prompt, input_text: input }: TaskBody): readonly object[] {
   if (messages !== undefined && messages.length > 0) return messages;
   if (prompt === undefined)
@@ -90,14 +90,14 @@ function messagesOf({ messages, prompt, input_text: input }: TaskBody): readonly
 }
 
 /**
- * A field of the task, then of `generation_params`, of `provider_config`, of the model's settings, then for all models.
+ * A field of the task, then of `generation_params`, of `provider_config`, of the model's settings, then the default.
  */
 function samplingOf(body: TaskBody, { sampling, source }: Pick<ModelSpec, "sampling" | "source">): JsonObject {
   const ofModel: Readonly<Record<SamplingField, boolean>> = {
     temperature: sampling.temperature !== null,
     max_tokens: sampling.maxTokens >= 0,
     top_p: sampling.topP !== null,
-    // Services elsewhere refuse a field that their API does not have.
+    // Remote services refuse fields that their API does not have.
     top_k: sampling.topK !== null || source.type === "provider",
     frequency_penalty: true,
     presence_penalty: true,
@@ -115,7 +115,7 @@ function samplingOf(body: TaskBody, { sampling, source }: Pick<ModelSpec, "sampl
   );
 }
 
-/** `output_schema` wins over `response_format`. */
+/** `output_schema` takes precedence over `response_format`. */
 function structureOf({ output_schema: own, response_format: format, grammar }: TaskBody): {
   readonly format: JsonObject | null;
   readonly schema: JsonObject | null;

@@ -13,7 +13,7 @@ import type { TaskConversation } from "./conversation.ts";
  */
 export type TaskStatus = "pending" | "processing" | "completed" | "failed" | "cancelled";
 
-/** What may follow each status. */
+/** The possible successors of each status. */
 export const transitions: Readonly<Record<TaskStatus, readonly TaskStatus[]>> = {
   pending: ["processing", "cancelled"],
   processing: ["completed", "failed", "cancelled", "pending"],
@@ -28,7 +28,7 @@ export const isEnded = (status: TaskStatus): boolean => transitions[status].leng
 
 export interface TaskResult {
   readonly text: string;
-  /** `stop`, `length`, or what else the model's server says. */
+  /** `stop`, `length`, or another reason given by the model's server. */
   readonly finishReason: string;
   readonly usage: TaskUsage;
   /** Name of the model that answered: the task's own or one of its fallbacks. */
@@ -36,7 +36,7 @@ export interface TaskResult {
   readonly reasoning: string | null;
 }
 
-/** Null where the model's server did not count. */
+/** Null if the model's server did not report it. */
 export interface TaskUsage {
   readonly promptTokens: number | null;
   readonly completionTokens: number | null;
@@ -49,58 +49,58 @@ export interface TaskLogEntry {
   readonly message: string;
 }
 
-/** What a caller orders, with every rule of precedence applied. */
+/** A caller's order, with all rules of precedence applied. */
 export interface TaskOrder {
   /** Name of a model of the directory. */
   readonly model: string;
-  /** Names of those that are asked where it cannot answer. */
+  /** Names of the models used if it cannot answer. */
   readonly fallbacks: readonly string[];
   /** A chat request in OpenAI's format, without `model` and `stream`. */
   readonly request: JsonObject;
-  /** What the answer must match once it is parsed as JSON; null: it may be any text. */
+  /** The schema for the answer, parsed as JSON; null: any text is allowed. */
   readonly schema: JsonObject | null;
-  /** The model is asked once more where the answer does not match. */
+  /** The model is asked again if the answer does not match. */
   readonly repair: boolean;
   /** 0–100, higher first. */
   readonly priority: number;
-  /** Epoch milliseconds before which it does not start; null: at once. */
+  /** Epoch milliseconds of the earliest start; null: at once. */
   readonly runAt: number | null;
   readonly maxAttempts: number;
   readonly webhookUrl: string | null;
   readonly idempotencyKey: string | null;
-  /** The conversation that it goes on with. Missing: none. */
+  /** The conversation that it continues. Missing: none. */
   readonly conversation?: TaskConversation;
-  /** Which job does it, and in which queue it waits. Missing: it is a chat request, in the queue of its model. */
+  /** The job that does it, and its queue. Missing: it is a chat request, in the queue of its model. */
   readonly job?: { readonly kind: string; readonly lane: string };
 }
 
 /** The queue that a task waits in. */
 export const laneOf = ({ job, model }: Pick<TaskOrder, "job" | "model">): string => job?.lane ?? model;
 
-/** A task as the store has it. The record's id and tenant are the task's. */
+/** A task as stored. The record's id and tenant are the task's. */
 export interface TaskRecord extends TaskOrder {
   readonly status: TaskStatus;
-  /** The queue that it waits in while it may start, else null. */
+  /** The queue that it waits in while it may start, otherwise null. */
   readonly lane: string | null;
   /** Lower first. */
   readonly rank: number;
-  /** Epoch milliseconds until which it does not start, while there is such a time. */
+  /** Epoch milliseconds before which it does not start, while there is such a time. */
   readonly dueAt: number | null;
-  /** Id of the trace of the request that made it; of one without a trace, the request's own. */
+  /** Id of the trace of the request that created it; without a trace, the request's own id. */
   readonly traceId: string;
-  /** What its execution is a part of; missing: of nothing that is traced. */
+  /** The span its execution belongs to; missing: it is not traced. */
   readonly trace?: TraceHeaders;
   /** Epoch milliseconds. */
   readonly createdAt: number;
   readonly updatedAt: number;
   /** Attempts that have ended. */
   readonly attempts: number;
-  /** Epoch milliseconds at which the present or last attempt began. */
+  /** Epoch milliseconds at which the current or last attempt began. */
   readonly startedAt: number | null;
   readonly finishedAt: number | null;
   readonly result: TaskResult | null;
   readonly error: { readonly code: string; readonly message: string } | null;
-  /** The last of them. */
+  /** The most recent ones. */
   readonly logs: readonly TaskLogEntry[];
 }
 
@@ -116,7 +116,7 @@ export const taskCollection: CollectionSpec<TaskRecord> = {
   held: true,
 };
 
-/** Which task a key of a tenant stands for. The record's id is made of both. */
+/** The task of a tenant's idempotency key. The record's id consists of both. */
 export interface IdempotencyRecord {
   readonly taskId: string;
 }
@@ -125,7 +125,7 @@ export const idempotencyCollection: CollectionSpec<IdempotencyRecord> = { name: 
 
 const MAX_LOGS = 100;
 
-/** The request that makes a task. */
+/** The request that creates a task. */
 export interface TaskOrigin {
   readonly traceId: string;
   readonly trace: TraceHeaders | null;
@@ -155,7 +155,7 @@ export const newTask = (
   };
 };
 
-/** The task in another status. Throws where it cannot follow the present one: a fault of ours. */
+/** The task in another status. Throws for an impossible transition: a bug. */
 export function moved(
   task: TaskRecord,
   status: TaskStatus,

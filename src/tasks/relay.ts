@@ -1,39 +1,39 @@
 import type { Clock, Timer } from "../core/clock.ts";
 import type { RedisConnection } from "../store/redis/connection.ts";
 
-/** Between two questions for what is followed, and how long a daemon sends without being asked again. */
+/** Interval between requests for updates, and how long a daemon sends without being asked again. */
 const ASK_MS = 1_000;
 const LEASE_MS = 5_000;
-/** So many questions without an answer mean that nobody makes it. */
+/** After this many unanswered requests, no daemon is producing it. */
 const MAX_UNANSWERED = 3;
 
-/** Something that a daemon makes, and that grows at its end alone. */
+/** Something that a daemon produces, and that only grows at its end. */
 export interface Growing {
-  /** Another one begins anew. */
+  /** It starts over. */
   readonly attempt: string;
   readonly length: number;
-  /** What follows a place, no more than fits a message, and the place after it. */
+  /** What follows a position, at most one message's worth, and the position after it. */
   slice(from: number): { readonly parts: readonly string[]; readonly next: number };
 }
 
-/** Takes what another daemon makes. */
+/** Receives what another daemon produces. */
 export interface Mirror {
-  /** It is made by this daemon: nobody else is asked. */
+  /** This daemon produces it: no other one is asked. */
   readonly isHere: boolean;
-  /** An attempt begins, maybe after another one whose parts are void. */
+  /** An attempt starts; parts of an earlier one are void. */
   begin(): void;
   take(parts: readonly string[]): void;
-  /** No more will come of it. */
+  /** It is complete. */
   end(): void;
-  /** Nobody answers. Another daemon may begin anew. */
+  /** No daemon responds. Another one may start over. */
   lost(): void;
 }
 
 export interface RelayOptions {
   readonly connection: Pick<RedisConnection, "id" | "isUp" | "channel" | "publish" | "subscribe">;
-  /** Of what is made, among other kinds. */
+  /** The kind of product, among others. */
   readonly kind: string;
-  /** What this daemon makes under an id; null: nothing. */
+  /** What this daemon produces under an id; null: nothing. */
   readonly read: (id: string) => Growing | null;
   readonly clock: Clock;
 }
@@ -43,7 +43,7 @@ interface Question {
   readonly id: string;
   readonly attempt: string;
   readonly have: number;
-  /** What was sent last may not have come. */
+  /** The last message may have been lost. */
   readonly isLost: boolean;
 }
 
@@ -56,14 +56,14 @@ interface Answer {
   readonly isOver: boolean;
 }
 
-/** A daemon that follows something that is made here, or may be one day. */
+/** A daemon that follows something that is, or may be, produced here. */
 interface Follower {
   readonly id: string;
   readonly daemon: string;
   /** Null: it has not begun. */
   source: Growing | null;
   sent: number;
-  /** It waits for an answer, whether there is more or not. */
+  /** It waits for a response, whether there is more or not. */
   isOwed: boolean;
   until: number;
   isSending: boolean;
@@ -80,14 +80,14 @@ interface Followed {
 }
 
 /**
- * Lets the daemons of a cluster follow what one of them makes, from its start and as it grows. Whoever follows asks all
- * of them; the one that makes it answers, and sends what comes as long as it is asked again. One message of each is
- * under way at a time, so that a slow reader gets longer ones. What was lost on the way is asked for again: nothing is
- * kept for it but what is made.
+ * Lets the daemons of a cluster follow what one of them produces, from its start and as it grows. A follower asks all
+ * of them; the producer responds, and sends updates as long as it is asked again. One message per follower is in
+ * transit at a time, so slow readers get longer ones. Lost messages are requested again: nothing is stored for that
+ * except the product itself.
  */
 export class Relay {
   readonly #options: RelayOptions;
-  /** By id, those that were asked for last at the end. */
+  /** By id, the most recently requested last. */
   readonly #followers = new Map<string, Follower[]>();
   readonly #followed = new Map<string, Followed>();
   readonly #subscriptions: readonly Disposable[];
@@ -113,12 +113,12 @@ export class Relay {
     this.#followers.clear();
   }
 
-  /** What is made here under the id has grown, begun anew or ended. */
+  /** The product under the id has grown, started over or ended. */
   grown(id: string): void {
     for (const follower of this.#followers.get(id) ?? []) void this.#send(follower);
   }
 
-  /** Follows what another daemon makes under the id, or will make, into one mirror for all who do so here. */
+  /** Follows what another daemon produces, or will produce, under the id, into one mirror for all local followers. */
   follow(id: string, mirrorOf: () => Mirror): Disposable {
     const followed = this.#followed.get(id) ?? this.#begin(id, mirrorOf());
     followed.readers++;
@@ -146,7 +146,7 @@ export class Relay {
   #askLater(id: string, followed: Followed): void {
     const { clock, connection } = this.#options;
     followed.timer = clock.after(ASK_MS, () => {
-      // A question that could not be asked says nothing of who would answer.
+      // A request that could not be sent says nothing about who would respond.
       const isUnanswered = !followed.hasHeard && connection.isUp && !followed.mirror.isHere;
       if (isUnanswered && ++followed.unanswered === MAX_UNANSWERED) {
         followed.attempt = "";
@@ -177,7 +177,7 @@ export class Relay {
       followed.mirror.begin();
     }
     if (attempt !== followed.attempt || from > followed.have) this.#ask(id, true);
-    // Else it was sent twice.
+    // Otherwise it was sent twice.
     if (attempt !== followed.attempt || from !== followed.have) return;
     followed.have = next;
     if (parts.length > 0) followed.mirror.take(parts);
@@ -206,7 +206,7 @@ export class Relay {
     void this.#send(follower);
   }
 
-  /** Sends what is there, until there is no more. */
+  /** Sends what is available, until there is no more. */
   async #send(follower: Follower): Promise<void> {
     const { connection, read, clock } = this.#options;
     if (follower.isSending) return;
@@ -230,7 +230,7 @@ export class Relay {
         if (isOver || reached === 0 || clock.now() > follower.until) return this.#forget(follower);
       }
     } catch {
-      // It asks again once the connection is back.
+      // It asks again once the connection is restored.
       this.#forget(follower);
     } finally {
       follower.isSending = false;

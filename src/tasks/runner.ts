@@ -7,9 +7,9 @@ import { leftBehind, type RunningTasks } from "./running.ts";
 
 /** Over all models: each holds its prompt and its answer in memory. */
 const MAX_RUNNING = 256;
-/** After the store failed. */
+/** After a failure of the store. */
 const STORE_RETRY_MS = 1_000;
-/** Timers cannot wait for longer than 24 days. */
+/** Timers cannot wait longer than 24 days. */
 const MAX_WAIT_MS = 3_600_000;
 const PAGE = 100;
 
@@ -22,18 +22,18 @@ export interface RunnerOptions {
   readonly log: Log;
 }
 
-/** The tasks of one queue, which start by priority, then in the order in which they were made. */
+/** The tasks of one queue, which start by priority, then in order of creation. */
 interface Lane {
   running: number;
-  /** One reads the queue at a time. */
+  /** The queue is read by one at a time. */
   isPumping: boolean;
   /** There may be a task that was not seen. */
   isStale: boolean;
 }
 
 /**
- * Starts the tasks of a daemon that is alone. The queue is the store: nothing of it is kept here, so that a crash loses
- * nothing and a long queue costs no memory.
+ * Starts the tasks of a single daemon. The queue is in the store, not here, so that a crash loses nothing and a long
+ * queue costs no memory.
  */
 export class Runner implements Dispatcher {
   readonly #options: RunnerOptions;
@@ -48,18 +48,18 @@ export class Runner implements Dispatcher {
     this.#options = options;
   }
 
-  /** Takes up what an earlier daemon left, and begins. May be called again where the store failed. */
+  /** Resumes what an earlier daemon left, and starts work. May be called again if the store failed. */
   async start(): Promise<void> {
     if (this.#state === "new") {
       await this.#takeUp();
-      // Not before: what runs from here on is this daemon's own. It may have been stopped meanwhile.
+      // Not earlier: from here on, running tasks are this daemon's own. It may have been stopped meanwhile.
       if (this.#state === "new") this.#state = "running";
     }
     for (const lane of await this.#waitingLanes()) this.wake(lane);
     await this.#releaseDue();
   }
 
-  /** Starts nothing more. What runs may end; what fails from now on is taken up at the next start. */
+  /** Starts no more tasks. Running ones may end; those that fail from now on resume at the next start. */
   stop(): void {
     this.#state = "stopping";
     this.#dueTimer?.[Symbol.dispose]();
@@ -67,7 +67,7 @@ export class Runner implements Dispatcher {
 
   async settled(): Promise<void> {}
 
-  /** The records are the queue. */
+  /** The queue consists of the records. */
   async announce(): Promise<Announcement> {
     return { done: Promise.resolve() };
   }
@@ -80,7 +80,7 @@ export class Runner implements Dispatcher {
     if (!lane.isPumping) void this.#pump(name, lane);
   }
 
-  /** A task starts no sooner than this. */
+  /** A task starts no earlier than this. */
   wakeAt(dueAt: number): void {
     if (this.#state !== "running" || dueAt >= this.#dueAt) return;
     const { clock, log } = this.#options;
@@ -139,7 +139,7 @@ export class Runner implements Dispatcher {
     for (const name of woken) this.wake(name);
   }
 
-  /** What was running when an earlier daemon ended waits again. */
+  /** Tasks that were running when an earlier daemon ended wait again. */
   async #takeUp(): Promise<void> {
     const { ledger, clock } = this.#options;
     for (;;) {
@@ -149,7 +149,7 @@ export class Runner implements Dispatcher {
     }
   }
 
-  /** Skips from one queue to the next, whatever the number of their tasks. */
+  /** Skips from one queue to the next, regardless of their lengths. */
   async #waitingLanes(): Promise<string[]> {
     const lanes: string[] = [];
     for (;;) {
@@ -162,7 +162,7 @@ export class Runner implements Dispatcher {
     }
   }
 
-  /** Lets those start whose time has come, and waits for the next. */
+  /** Starts tasks whose time has come, and waits for the next. */
   async #releaseDue(): Promise<void> {
     const { ledger, clock } = this.#options;
     for (;;) {

@@ -17,7 +17,7 @@ import { info, laneOf, moved, type TaskLogEntry, type TaskRecord, type TaskResul
 import type { SchemaChecker } from "./schema/checker.ts";
 import { beginTaskSpan, endTaskSpan } from "./task-span.ts";
 
-/** After the store failed. */
+/** After a failure of the store. */
 const STORE_RETRY_MS = 1_000;
 
 export interface RunningOptions extends Pick<Execution, "inference" | "decode" | "callerOf" | "requests"> {
@@ -25,7 +25,7 @@ export interface RunningOptions extends Pick<Execution, "inference" | "decode" |
   readonly outputs: Outputs;
   readonly schemas: Pick<SchemaChecker, "check">;
   readonly conversations: TaskConversations;
-  /** Undefined: there is none of the kind. */
+  /** Undefined: there is no such kind. */
   readonly job: (kind: string) => Job | undefined;
   readonly clock: Clock;
   readonly random: () => number;
@@ -41,11 +41,11 @@ interface Attempt {
 interface Running {
   readonly cancellation: Cancellation;
   readonly ended: Promise<void>;
-  /** Of the record since it was claimed. */
+  /** Changes of the record since it was claimed. */
   readonly revision: number;
 }
 
-/** What runs now, whoever chose it: one attempt of each task, from its claim to its next status. */
+/** The running tasks, whoever chose them: one attempt of each, from its claim to its next status. */
 export class RunningTasks {
   readonly #options: RunningOptions;
   readonly #running = new Map<string, Running>();
@@ -64,29 +64,29 @@ export class RunningTasks {
     return this.#running.size;
   }
 
-  /** What runs may end; what fails from now on is left as it is, for the next start or another daemon. */
+  /** Running attempts may end; those that fail from now on are left for the next start or another daemon. */
   stop(): void {
     this.#stopping.abort();
   }
 
-  /** Resolves when nothing runs any longer. */
+  /** Resolves when no task is running. */
   async settled(): Promise<void> {
     while (this.#running.size > 0) await Promise.all([...this.#running.values()].map(({ ended }) => ended));
   }
 
-  /** Resolves when the task does not run here. */
+  /** Resolves when the task is not running here. */
   async ended(taskId: string): Promise<void> {
     await this.#running.get(taskId)?.ended;
   }
 
-  /** Ends what runs of a task, whose record says so already. */
+  /** Ends the running attempt of a task whose record already says so. */
   cancel(taskId: string): void {
     this.#running.get(taskId)?.cancellation.cancel(new CallerGone());
   }
 
   /**
-   * Other daemons have changed these records, or maybe any (null): what is no longer this daemon's own ends. Never
-   * rejects.
+   * Other daemons have changed these records, or possibly any (null): attempts that no longer belong to this daemon
+   * end. Never rejects.
    */
   async recheck(taskIds: readonly string[] | null): Promise<void> {
     const { ledger, log } = this.#options;
@@ -104,8 +104,8 @@ export class RunningTasks {
   }
 
   /**
-   * Takes the task for this daemon. Null: it was changed meanwhile. One that is `processing` was left by a daemon that
-   * died.
+   * Claims the task for this daemon. Null: it was changed meanwhile. A `processing` one was left by a daemon that
+   * crashed.
    */
   async claim(record: StoredTask): Promise<StoredTask | null> {
     const { ledger, clock } = this.#options;
@@ -115,7 +115,7 @@ export class RunningTasks {
     return await ledger.replace(record, moved(task, "processing", { startedAt: now }, entry));
   }
 
-  /** Runs what was claimed. Never rejects. */
+  /** Runs a claimed task. Never rejects. */
   async run(claimed: StoredTask): Promise<void> {
     const cancellation = new Cancellation();
     const ended = this.#run(claimed, cancellation);
@@ -133,7 +133,7 @@ export class RunningTasks {
     }
   }
 
-  /** What the task becomes; null: it stays as it is, cancelled or to be taken up at the next start. */
+  /** The task's next state; null: it stays as it is, cancelled or to be resumed at the next start. */
   async #outcome(record: StoredTask, cancellation: Cancellation): Promise<TaskRecord | null> {
     const { clock, random, tracer } = this.#options;
     const span = beginTaskSpan(tracer, record);
@@ -173,7 +173,7 @@ export class RunningTasks {
     }
   }
 
-  /** What comes of the task, whoever does it. */
+  /** The result of the task, from its model or its job. */
   async #result(record: StoredTask, attempt: Attempt, logs: TaskLogEntry[]): Promise<TaskResult> {
     const { id, tenant, value } = record;
     if (value.job === undefined) return await this.#answer(record, attempt, logs);
@@ -209,7 +209,7 @@ export class RunningTasks {
     throw new AssistantError("internal", "A task has no model.");
   }
 
-  /** The answer of one model, which matches the schema where there is one. */
+  /** The answer of one model, which matches the schema if there is one. */
   async #answerOf(
     record: StoredTask,
     model: string,
@@ -249,11 +249,11 @@ export class RunningTasks {
     throw new AssistantError("output_invalid", `The answer does not match the JSON Schema: ${problem}.${cut}`);
   }
 
-  /** Tries until the store takes it: an answer that cost minutes is not given up for a full disk. */
+  /** Retries until the store accepts it: an answer that took minutes is not discarded because of a full disk. */
   async #store(record: StoredTask, after: TaskRecord): Promise<void> {
     const { ledger, clock, log, conversations } = this.#options;
     const { conversation, request, result } = after;
-    // In the commit that ends the task: whatever is restarted when, the conversation has the turn once.
+    // In the commit that ends the task, so that the conversation gets the turn exactly once, whatever is restarted.
     const turn = async (): Promise<readonly Write[]> =>
       conversation?.saves !== true || after.status !== "completed" || result === null
         ? []
@@ -271,11 +271,11 @@ export class RunningTasks {
   }
 }
 
-/** The task of a daemon that ended, as it waits again. */
+/** The task of a daemon that ended, waiting again. */
 export const leftBehind = (task: TaskRecord, now: number): TaskRecord =>
   moved(task, "pending", { lane: laneOf(task) }, info(now, "the daemon stopped in the meantime; queued again"));
 
-/** The request with the answer that was wrong, and what is wrong with it. */
+/** The request with the invalid answer, and what is wrong with it. */
 const repairing = (request: JsonObject, text: string, problem: string): JsonObject => ({
   ...request,
   messages: [

@@ -5,7 +5,7 @@ import type { TaskRecord } from "./record.ts";
 
 type Task = Pick<StoredRecord<TaskRecord>, "id" | "tenant" | "value">;
 
-/** The span of one attempt of a task, in the trace of the request that made it. Null where nobody traces it. */
+/** The span of one attempt of a task, in the trace of the request that created it. Null if it is not traced. */
 export const beginTaskSpan = (tracer: Tracer | null, { id, tenant, value: task }: Task): Span | null =>
   spanOf(tracer, { ...task.trace }, TASK_SPAN, () => ({
     attributes: {

@@ -31,17 +31,17 @@ import { Webhooks } from "./webhooks.ts";
 
 export interface TasksOptions extends Pick<Execution, "inference" | "decode" | "callerOf"> {
   readonly store: Pick<Store, "collection" | "commit" | "watch" | "isShared">;
-  /** Read anew each time, so that a reload takes effect. */
+  /** Read each time, so that a reload takes effect. */
   readonly settings: () => TaskSettings;
-  /** Of the model that runs a task. */
+  /** For the model that runs a task. */
   readonly slotsOf: (model: string) => number | null;
-  /** Other daemons have the same store; null: none does. */
+  /** Other daemons share the store; null: none does. */
   readonly cluster: ClusterQueue | null;
   readonly clock: Clock;
   readonly log: Log;
-  /** Learns of every change, and of every piece of a running task's output. Default: nobody does. */
+  /** Notified of every change, and of every piece of a running task's output. Default: ignored. */
   readonly observer?: TaskObserver;
-  /** Default: none are kept. */
+  /** Default: none are stored. */
   readonly conversations?: TaskConversations;
   /** Default: nothing is traced. */
   readonly tracer?: Tracer | null;
@@ -56,28 +56,28 @@ export interface TaskObserver {
   webhookSent?(accepted: boolean): void;
 }
 
-/** Whose tasks are meant; null: everybody's. */
+/** Whose tasks are meant; null: all. */
 export type Owner = string | null;
 
 export interface TaskQuery {
   readonly status: TaskStatus | null;
   readonly limit: number;
-  /** `next` of the page before. */
+  /** `next` of the previous page. */
   readonly after: string | null;
 }
 
-/** How long a count of what waits is good for where other daemons change it. */
+/** How long a count of waiting tasks is valid if other daemons change it. */
 const COUNTED_FOR_MS = 1_000;
 const START_RETRY_MS = 5_000;
-/** Of a model that runs elsewhere, whose slots nobody knows. */
+/** For a model that runs elsewhere, with an unknown number of slots. */
 const CONCURRENCY_ELSEWHERE = 4;
 
 const halfOf = (slots: number | null): number =>
   slots === null ? CONCURRENCY_ELSEWHERE : Math.max(1, Math.floor(slots / 2));
 
 /**
- * Durable requests that are answered later. What was accepted outlives the daemon; each task ends once. Everything that
- * takes an id throws `task_not_found` where there is no such task of that owner.
+ * Durable requests that are answered later. Accepted tasks survive the daemon; each ends exactly once. Methods with an
+ * id throw `task_not_found` if that owner has no such task.
  */
 export class Tasks {
   readonly #options: TasksOptions;
@@ -92,7 +92,7 @@ export class Tasks {
   readonly #schemas = new SchemaChecker();
   readonly #webhooks: Webhooks;
   readonly #jobs = new Map<string, Job>();
-  /** Tasks that wait; where other daemons add some, as counted a moment ago. */
+  /** Number of waiting tasks; if other daemons add some, as counted a moment ago. */
   #pending = 0;
   #countedAt = 0;
   #watching: Disposable | null = null;
@@ -162,7 +162,7 @@ export class Tasks {
     return this.#options.settings();
   }
 
-  /** How many requests of tasks a model gets at once. */
+  /** Concurrent task requests of a model. */
   concurrency(model: string): number {
     return this.settings.concurrency ?? halfOf(this.#options.slotsOf(model));
   }
@@ -172,17 +172,17 @@ export class Tasks {
     this.#jobs.set(kind, job);
   }
 
-  /** Tasks that wait, and the ids of those that run, the oldest first. */
+  /** Waiting tasks, and the ids of running ones, the oldest first. */
   get queue(): { readonly waiting: number; readonly running: readonly string[] } {
     return { waiting: this.#pending, running: this.#running.ids };
   }
 
-  /** The task that a running request is of; null: it is of none. */
+  /** The task that a running request belongs to; null: none. */
   taskOf(requestId: string): string | null {
     return this.#requests.get(requestId) ?? null;
   }
 
-  /** Takes up what an earlier daemon left, and begins to work. Tries until the store can be read. */
+  /** Resumes what an earlier daemon left, and starts work. Retries until the store can be read. */
   async start(): Promise<void> {
     const { clock, log } = this.#options;
     while (!this.#isClosed) {
@@ -199,12 +199,14 @@ export class Tasks {
     }
   }
 
-  /** Leaves the tasks of a cluster to its other daemons, from the next look at the queues on. What runs goes on. */
+  /**
+   * Leaves the tasks of a cluster to its other daemons, from the next check of the queues on. Running ones continue.
+   */
   pause(isPaused: boolean): void {
     this.#isPaused = isPaused;
   }
 
-  /** Starts nothing more, and ends the streams of those who follow a task. */
+  /** Starts no more tasks, and ends the streams of followers. */
   close(): void {
     this.#isClosed = true;
     this.#watching?.[Symbol.dispose]();
@@ -214,7 +216,7 @@ export class Tasks {
     this.#outputs.touchAll();
   }
 
-  /** Resolves when what was running has ended and is stored. Webhooks that were not sent are at the next start. */
+  /** Resolves when running tasks have ended and are stored. Unsent webhooks are sent at the next start. */
   async settled(): Promise<void> {
     await this.#running.settled();
     await this.#dispatcher.settled();
@@ -222,14 +224,14 @@ export class Tasks {
     this.#schemas.close();
   }
 
-  /** What signs webhooks. */
+  /** The secret that signs webhooks. */
   webhookSecret(): Promise<string> {
     return this.#webhooks.secret();
   }
 
   /**
-   * Takes all of the orders, durably, or none. Throws `queue_full`, or `invalid_request` for a schema that cannot be
-   * used. An order with a known key is the task that there is.
+   * Accepts all of the orders, durably, or none. Throws `queue_full`, or `invalid_request` for a schema that cannot be
+   * used. An order with a known key returns the existing task.
    */
   async create(orders: readonly TaskOrder[], { tenant }: Caller, origin: TaskOrigin): Promise<readonly Created[]> {
     await this.#requireRoom(orders.length);
@@ -240,7 +242,7 @@ export class Tasks {
     return await this.#ledger.create(orders, { tenant, ...origin });
   }
 
-  /** Takes a task that a job does, durably. Throws `queue_full`. */
+  /** Accepts a task that a job does, durably. Throws `queue_full`. */
   async enqueue(
     { id, kind, model, request, priority, maxAttempts = this.settings.maxAttempts }: JobOrder,
     { tenant }: Pick<Caller, "tenant">,
@@ -255,7 +257,7 @@ export class Tasks {
     await this.#ledger.create([order], { tenant, traceId: id, trace: null, id });
   }
 
-  /** How a task stands; null: it is not there any longer. */
+  /** The status of a task; null: it no longer exists. */
   async find(id: string): Promise<TaskRecord | null> {
     return (await this.#ledger.tasks.get(id))?.value ?? null;
   }
@@ -300,7 +302,7 @@ export class Tasks {
     }
   }
 
-  /** Ends it now, whether it waits or runs. Throws `task_finished` where it has ended already. */
+  /** Ends it now, whether it waits or runs. Throws `task_finished` if it has already ended. */
   async cancel(id: string, owner: Owner): Promise<StoredTask> {
     await this.get(id, owner);
     const cancelled = await this.#ledger.change(id, ({ value: task }) => {
@@ -313,7 +315,7 @@ export class Tasks {
     return cancelled;
   }
 
-  /** Cancels all that wait or run of a tenant. */
+  /** Cancels all waiting and running tasks of a tenant. */
   async cancelAllOf(tenant: string): Promise<void> {
     for (const status of ["pending", "processing"] as const)
       for (let after: string | null | undefined; after !== null; ) {
@@ -326,7 +328,7 @@ export class Tasks {
       }
   }
 
-  /** What happens to the task until it has ended, its output from the start, however late this is called. */
+  /** The events of the task until it has ended, with its output from the start, however late this is called. */
   follow(id: string, owner: Owner): AsyncGenerator<TaskEvent> {
     return followTask(id, {
       read: () => this.get(id, owner),

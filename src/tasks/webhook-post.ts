@@ -2,21 +2,19 @@ import type { Agent } from "undici";
 import { AssistantError } from "../core/errors.ts";
 import { isPrivateHost, PRIVATE_ADDRESS, publicLookup } from "../models/pull/addresses.ts";
 
-/** Of an answer, which nobody reads. */
+/** Of a response, which is discarded. */
 const MAX_ANSWER_BYTES = 65_536;
 const PRIVATE =
   "an address of this machine or of a private network, which webhooks do not reach unless `[tasks] webhook_allow_private = true` is written";
 
 export interface Posted {
-  /** Null: there was no answer. */
+  /** Null: there was no response. */
   readonly status: number | null;
   /** Null: it was accepted. */
   readonly error: string | null;
 }
 
-/**
- * Throws `invalid_request` for what is no address that a webhook may reach. Names are judged when they are resolved.
- */
+/** Throws `invalid_request` for a URL that webhooks may not reach. Host names are checked when they are resolved. */
 export function checkWebhookUrl(written: string, allowPrivate: boolean): void {
   const url = URL.parse(written);
   const isWeb =

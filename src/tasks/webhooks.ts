@@ -13,17 +13,17 @@ import { WebhookClient } from "./webhook-post.ts";
 import { webhookBody } from "./wire.ts";
 
 const MAX_SENDING = 32;
-/** A receiver that is slow leaves places for the others. */
+/** So that a slow receiver does not block the others. */
 const MAX_SENDING_PER_HOST = 4;
 const FIRST_RETRY_MS = 1_000;
 const STORE_RETRY_MS = 1_000;
 const MAX_WAIT_MS = 3_600_000;
 const PAGE = 100;
-/** How soon a daemon sends what another one should have. */
+/** How soon a daemon sends what another one should have sent. */
 const SHARED_LOOK_MS = 5_000;
-/** Past the time that a receiver has, before another daemon sends what this one did not record. */
+/** In addition to a receiver's timeout, before another daemon sends what this one did not record. */
 const CLAIM_SLACK_MS = 5_000;
-/** Of deliveries that are due, read at one look. */
+/** Due deliveries read at once. */
 const MAX_PAGES = 10;
 
 interface SecretRecord {
@@ -44,17 +44,18 @@ export interface WebhooksOptions {
   readonly sent: (accepted: boolean) => void;
 }
 
-/** Milliseconds after so many attempts that failed. */
+/** Milliseconds after this many failed attempts. */
 export const retryDelayMs = (attempts: number): number => FIRST_RETRY_MS * 2 ** (attempts - 1);
 
 /**
- * Sends what the store says is due, and again what failed. An attempt is recorded after it: a crash sends it once more.
+ * Sends the deliveries that are due in the store, and retries failed ones. An attempt is recorded after it, so a crash
+ * repeats it.
  */
 export class Webhooks {
   readonly #options: WebhooksOptions;
   readonly #secrets: Collection<SecretRecord>;
   readonly #client = new WebhookClient();
-  /** Host of each delivery that is being sent, by its id. */
+  /** Host of each delivery in progress, by its id. */
   readonly #sending = new Map<string, string>();
   #timer: Disposable | null = null;
   #dueAt = Number.POSITIVE_INFINITY;
@@ -81,14 +82,14 @@ export class Webhooks {
     if (this.#options.store.isShared) this.#lookRegularly();
   }
 
-  /** Gives up what is being sent; it is sent again at the next start. */
+  /** Aborts deliveries in progress; they are sent again at the next start. */
   async stop(): Promise<void> {
     this.#state = "stopped";
     this.#timer?.[Symbol.dispose]();
     await this.#client.close();
   }
 
-  /** What signs webhooks: the configured secret, or one that is made now and kept. */
+  /** The secret that signs webhooks: the configured one, or one that is generated now and stored. */
   async secret(): Promise<string> {
     const { settings, store } = this.#options;
     const { secret: configured } = settings();
@@ -100,7 +101,7 @@ export class Webhooks {
     }
   }
 
-  /** Something may be due. */
+  /** A delivery may be due. */
   look(): void {
     if (this.#state === "running") void this.#look();
   }
@@ -148,7 +149,7 @@ export class Webhooks {
       });
   }
 
-  /** Whether this daemon sends it. While it does, others take it for one that is not due. */
+  /** Claims a delivery for this daemon. Meanwhile it is not due for others. */
   async #claimed({ id, tenant, revision, expiresAt, value }: StoredRecord<DeliveryRecord>): Promise<boolean> {
     const { store, deliveries, settings, clock } = this.#options;
     if (!store.isShared) return true;
@@ -175,7 +176,7 @@ export class Webhooks {
         : await this.#client.post(url, body, { ...(await this.#headers(id, body)), ...span?.headers }, limits);
     endWebhookSpan(span, { status, error });
     if (body !== null) this.#options.sent(error === null);
-    // Its connection was closed with the daemon, which says nothing of the receiver.
+    // Its connection was closed with the daemon, which says nothing about the receiver.
     if (this.#state === "stopped" && error !== null) return;
     const number = attempts.length + 1;
     const isLast = error !== null && (number > retries || body === null);

@@ -2,7 +2,7 @@ import type { JsonObject } from "../core/inference.ts";
 import type { DeliveryRecord } from "./delivery.ts";
 import type { TaskRecord, TaskResult, TaskUsage } from "./record.ts";
 
-/** A task as `/api/v1` shows it. */
+/** A task as shown by `/api/v1`. */
 export const taskResponse = (id: string, task: TaskRecord): object => ({
   task_id: id,
   status: task.status,
@@ -19,7 +19,7 @@ export const taskResponse = (id: string, task: TaskRecord): object => ({
 
 /** The same with times, parameters and log. */
 export function reportOf(id: string, task: TaskRecord, delivery: DeliveryRecord | null): object {
-  // What a job is asked for is its own.
+  // A job's request is internal.
   const { messages = [], ...params } = (task.job === undefined ? task.request : {}) as {
     readonly messages?: readonly Message[];
   } & JsonObject;
@@ -50,7 +50,7 @@ export function reportOf(id: string, task: TaskRecord, delivery: DeliveryRecord 
   };
 }
 
-/** What a webhook carries. */
+/** The body of a webhook. */
 export const webhookBody = (id: string, task: TaskRecord): object => ({
   task_id: id,
   status: task.status,
@@ -80,7 +80,7 @@ const resultOf = ({ text, finishReason, usage, model, reasoning }: TaskResult): 
   extra: reasoning === null ? {} : { reasoning_content: reasoning },
 });
 
-/** Of an attempt that failed before another one, too. */
+/** Including failed attempts before the last one. */
 const errorOf = ({ error }: TaskRecord): string | null => (error === null ? null : `${error.code}: ${error.message}`);
 
 const usageOf = (usage: TaskUsage | null): object => {

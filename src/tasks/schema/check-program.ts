@@ -1,6 +1,6 @@
 /**
  * Checks texts against JSON Schemas, in a thread: a pattern may never finish, and must not block the daemon. Receives
- * `CheckRequest`s and answers each with a `CheckAnswer`.
+ * `CheckRequest`s and responds to each with a `CheckAnswer`.
  */
 import { parentPort } from "node:worker_threads";
 import { Ajv, type ErrorObject } from "ajv";
@@ -17,7 +17,7 @@ parentPort?.on("message", (request: CheckRequest) => {
 parentPort?.postMessage(THREAD_READY);
 
 function problemOf({ schema, text }: CheckRequest): CheckAnswer {
-  // `$async` is Ajv's own: it would answer with a promise, which says nothing.
+  // `$async` is Ajv's own: it would return a promise, which is not a result.
   const { $schema: dialect, $id: _, $async: __, ...rest } = schema;
   const Dialect = typeof dialect === "string" && OLDER.test(dialect) ? Ajv : Ajv2020;
   const ajv = new Dialect({ strict: false, allErrors: false, logger: false });

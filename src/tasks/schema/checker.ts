@@ -4,18 +4,18 @@ import { programFile } from "../../core/package.ts";
 
 export interface CheckRequest {
   readonly schema: JsonObject;
-  /** Null: whether the schema can be used. */
+  /** Null: check whether the schema can be used. */
   readonly text: string | null;
 }
 
-/** What is wrong; null: nothing. */
+/** The problem; null: there is none. */
 export type CheckAnswer = string | null;
 
-/** The first message of the thread: from then on it answers each request with one message. */
+/** The first message of the thread: from then on it responds to each request with one message. */
 export const THREAD_READY = "ready";
 
 const TIMEOUT_MS = 5_000;
-/** Loading the program on a busy machine; not part of a request's time. */
+/** Time to load the program on a busy machine; not part of a request's time. */
 const START_TIMEOUT_MS = 30_000;
 const HEAP_MIB = 128;
 
@@ -32,7 +32,7 @@ export class SchemaChecker {
     this.#timeoutMs = timeoutMs;
   }
 
-  /** What is wrong with the text, or with the schema; null: nothing. */
+  /** The problem with the text, or with the schema; null: there is none. */
   check(schema: JsonObject, text: string | null): Promise<string | null> {
     const checked = this.#last.then(() => this.#ask({ schema, text }));
     this.#last = checked;
@@ -61,7 +61,7 @@ export class SchemaChecker {
       resourceLimits: { maxOldGenerationSizeMb: HEAP_MIB },
     });
     thread.unref();
-    // One that is given up may still run out of memory, which nobody waits for any more.
+    // An abandoned thread may still run out of memory, which no longer matters.
     thread.on("error", () => {});
     this.#thread = thread;
     await messageFrom(thread, START_TIMEOUT_MS);
