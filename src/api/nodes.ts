@@ -32,7 +32,9 @@ export const NodesReport = Type.Object({
   cluster: Nullable(
     Type.Object({
       name: Type.String({ description: "this machine's name in its cluster" }),
-      drained: Type.Boolean({ description: "whether it is drained: other machines send it no requests, and it starts no tasks" }),
+      drained: Type.Boolean({
+        description: "whether it is drained: other machines send it no requests, and it starts no tasks",
+      }),
       inFlight: Type.Number({ description: "requests that it works on now" }),
     }),
   ),

@@ -33,7 +33,10 @@ export function commandOf(
   }
   for (const key of Object.keys(keys)) {
     if (!GENERAL_KEYS.has(key))
-      refuseKey(key, "is a setting of the llama.cpp engines: remove it, and put the program's own arguments into `run`");
+      refuseKey(
+        key,
+        "is a setting of the llama.cpp engines: remove it, and put the program's own arguments into `run`",
+      );
   }
   const used = checkPlaceholders(command, refuse);
   if (used.has("model") && source.type === "opaque" && source.reference === "")

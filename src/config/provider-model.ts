@@ -33,10 +33,7 @@ const listOf = (written: string | readonly string[] | undefined): readonly strin
 export function sourceOf(context: ReadContext, keys: SectionKeys, section: Place): ModelSource | null {
   if (keys.provider !== undefined) return providerSource(context, keys, section);
   if (keys.provider_model !== undefined)
-    context.findings.error(
-      at(section, "provider_model"),
-      "`provider` is missing: name one of the [[providers]]",
-    );
+    context.findings.error(at(section, "provider_model"), "`provider` is missing: name one of the [[providers]]");
   return ownSource(context, keys, section);
 }
 

@@ -51,10 +51,7 @@ export async function providersOf(
         : keyInKeyring(findings, entry.api_key_keyring, at(place, "api_key_keyring"), await secrets[index]);
     if (entry.api_key_file !== undefined) keyFiles.push(pathIn(root.source.file, entry.api_key_file, env));
     if (entry.discovery === false && entry.models?.some((model) => model.includes("*")))
-      findings.warning(
-        at(place, "models"),
-        "a name with `*` matches nothing if `discovery = false`; list full names",
-      );
+      findings.warning(at(place, "models"), "a name with `*` matches nothing if `discovery = false`; list full names");
     const type = entry.type ?? preset?.type ?? "openai-compatible";
     for (const key of ["llama_cpp", "limit_field"] as const)
       if (entry[key] !== undefined && type !== "openai-compatible")

@@ -175,6 +175,8 @@ function jsonOf(text: string, param: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw new AssistantError("invalid_request", "The pipeline's first stage accepts JSON, and the text is not JSON.", { param });
+    throw new AssistantError("invalid_request", "The pipeline's first stage accepts JSON, and the text is not JSON.", {
+      param,
+    });
   }
 }

@@ -27,7 +27,11 @@ export const pipelineRequestSchema: JsonSchema = {
       conversation_id: Type.Optional(Type.String({ title: "Conversation Id", default: "" })),
       message_id: Type.Optional(Type.String({ title: "Message Id", default: "" })),
       streamly: Type.Optional(
-        Type.Boolean({ title: "Streamly", default: true, description: "Stream the answer as events; false: return it in one piece." }),
+        Type.Boolean({
+          title: "Streamly",
+          default: true,
+          description: "Stream the answer as events; false: return it in one piece.",
+        }),
       ),
     },
     {

@@ -213,8 +213,7 @@ function soundAs({ format }: ChatAudio, file: Uint8Array): Buffer {
       "stage_failed",
       "A stage produced audio that is not a WAV file of 16-bit samples in one channel.",
       {
-        remedy:
-          "Have the stage produce WAV, or use /pipelines/NAME/input, which passes audio through unchanged.",
+        remedy: "Have the stage produce WAV, or use /pipelines/NAME/input, which passes audio through unchanged.",
       },
     );
   return format === "wav" ? wavOf(samples) : samples;

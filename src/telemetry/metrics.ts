@@ -44,9 +44,11 @@ export class Metrics {
     ["model", "kind"],
   );
   readonly #characters = this.#counter("assistant_speech_characters_total", "Characters that were spoken.", ["model"]);
-  readonly #audioSeconds = this.#counter("assistant_audio_seconds_total", "Seconds of audio generated or transcribed.", [
-    "model",
-  ]);
+  readonly #audioSeconds = this.#counter(
+    "assistant_audio_seconds_total",
+    "Seconds of audio generated or transcribed.",
+    ["model"],
+  );
   readonly #queueSeconds = this.#histogram("assistant_queue_seconds", "Wait for a slot, for requests that got one.");
   readonly #firstTokenSeconds = this.#histogram(
     "assistant_first_token_seconds",

@@ -14,6 +14,4 @@ export const shortNoticeLine = (notice: Notice): string => noticeLine({ ...notic
 export const restartLines = (settings: readonly string[] | undefined): string[] =>
   settings === undefined || settings.length === 0
     ? []
-    : [
-        `${settings.join(", ")} changed: \`assistant restart\` applies ${settings.length === 1 ? "it" : "them"}`,
-      ];
+    : [`${settings.join(", ")} changed: \`assistant restart\` applies ${settings.length === 1 ? "it" : "them"}`];

@@ -35,14 +35,10 @@ export const isLlamaCpp = (wire: WireFormat): boolean => wire.startsWith("llamac
 
 /** For targets without it. `target`: the first words of the message. */
 export const noLlamaCpp = (target: string, { name }: Pick<ModelSpec, "name">): AssistantError =>
-  new AssistantError(
-    "wrong_model_kind",
-    `${target} of "${name}" is called through OpenAI's API, not llama-server's.`,
-    {
-      param: "model",
-      remedy: "Use a model that runs on this machine, or OpenAI's routes.",
-    },
-  );
+  new AssistantError("wrong_model_kind", `${target} of "${name}" is called through OpenAI's API, not llama-server's.`, {
+    param: "model",
+    remedy: "Use a model that runs on this machine, or OpenAI's routes.",
+  });
 
 /** Whether the client asked for usage at the end of a stream. */
 export const asksUsage = ({ body }: InferenceCall): boolean =>

@@ -70,7 +70,9 @@ describe("a daemon that runs on", () => {
     expect((await assistant.run(["status"])).stdout).toMatch(/error: \S+config\.toml:\d+: not valid TOML/);
     expect((await assistant.run(["reload"])).exitCode).toBe(78);
     await rm(file);
-    await eventually("it is missed", async () => (await errors()).some(({ message }) => message.includes("was removed")));
+    await eventually("it is missed", async () =>
+      (await errors()).some(({ message }) => message.includes("was removed")),
+    );
     expect((await ask(url, "river", "hello")).status).toBe(200);
     await writeFile(file, good);
     await eventually("all is well", async () => (await errors()).length === 0);

@@ -154,8 +154,12 @@ describe("a task", () => {
 
   it("whose answer does not match its schema fails, after a repair where it was asked for", async () => {
     const task = await submit({ max_tokens: 1, output_schema: { type: "object" }, repair: true });
-    expect((await reaches(task, "failed")).error).toContain("output_invalid: The answer does not match the JSON Schema");
-    expect((await report(task)).logs.map(({ message }) => message).join()).toContain("asking the model to repair its answer");
+    expect((await reaches(task, "failed")).error).toContain(
+      "output_invalid: The answer does not match the JSON Schema",
+    );
+    expect((await report(task)).logs.map(({ message }) => message).join()).toContain(
+      "asking the model to repair its answer",
+    );
   });
 
   it("streams its output to those who come late too, from the start", async () => {

@@ -213,7 +213,10 @@ test("a collector that is dead, or never answers, costs requests nothing; the lo
       await ask(url, "river", "welcome back", { headers: traceparent(traceId) });
       return collector.spans().some((span) => span.traceId === traceId);
     });
-    await eventually("that is in the log", async () => (await lines("the collector accepts traces again")) === round + 1);
+    await eventually(
+      "that is in the log",
+      async () => (await lines("the collector accepts traces again")) === round + 1,
+    );
     expect(await lines("traces are lost")).toBe(round + 1);
   }
 });

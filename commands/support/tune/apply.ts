@@ -46,13 +46,9 @@ export async function planEdit(
  */
 export async function applyEdit(edit: PlannedEdit, context: CommandContext): Promise<{ reload: ReloadReport | null }> {
   if ((await readFile(edit.file, "utf8")) !== edit.before) {
-    throw new AssistantError(
-      "file_exists",
-      `${edit.file} was changed in the meantime, so it was not overwritten.`,
-      {
-        remedy: "Run `assistant tune` again.",
-      },
-    );
+    throw new AssistantError("file_exists", `${edit.file} was changed in the meantime, so it was not overwritten.`, {
+      remedy: "Run `assistant tune` again.",
+    });
   }
   await writeFileAtomic(edit.file, edit.text);
   const running = await connectIfRunning(context.paths);

@@ -119,9 +119,13 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
       dropped: [null],
     }),
   ],
-  instructions: [field(SPEECH, text, "How to speak, described in words. The `speech` engine refuses it.", { dropped: [null, ""] })],
+  instructions: [
+    field(SPEECH, text, "How to speak, described in words. The `speech` engine refuses it.", { dropped: [null, ""] }),
+  ],
   language: [field(HEARING, text, "Language of the recording, such as `en`. Default: detected by the model.")],
-  "timestamp_granularities[]": [field(HEARING, granularities, "Parts with timestamps in `verbose_json`, as in OpenAI's API.")],
+  "timestamp_granularities[]": [
+    field(HEARING, granularities, "Parts with timestamps in `verbose_json`, as in OpenAI's API."),
+  ],
   user: [field(ALL, text, "No effect.")],
   encoding_format: [field(EMBEDDING, oneOf("float", "base64"), "Encoding of the vectors.", { dropped: [null] })],
   dimensions: [field(EMBEDDING, integer(1), "Length of the vectors. Values other than the model's own are refused.")],
@@ -149,7 +153,9 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
   ],
   top_p: [field(GENERATING, number(0, 1), "Only the most likely tokens whose probabilities add up to this.")],
   top_k: [field(GENERATING, integer(-1), "Only this many of the most likely tokens; 0 or less: all.")],
-  min_p: [field(GENERATING, number(0, 1), "Only tokens with at least this share of the most likely token's probability.")],
+  min_p: [
+    field(GENERATING, number(0, 1), "Only tokens with at least this share of the most likely token's probability."),
+  ],
   typical_p: [field(GENERATING, number(0, 1), "Locally typical sampling; 1: off.")],
   top_n_sigma: [
     field(
@@ -161,7 +167,9 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
   presence_penalty: [field(GENERATING, number(-2, 2), "Penalty for tokens that have occurred.")],
   frequency_penalty: [field(GENERATING, number(-2, 2), "Penalty for tokens by how often they have occurred.")],
   repeat_penalty: [field(GENERATING, number(0.01, 100), "Penalty factor for tokens that have occurred; 1: off.")],
-  repeat_last_n: [field(GENERATING, integer(-1, MAX_LOOK_BACK), "Number of previous tokens that the penalties consider; 0: off.")],
+  repeat_last_n: [
+    field(GENERATING, integer(-1, MAX_LOOK_BACK), "Number of previous tokens that the penalties consider; 0: off."),
+  ],
   dry_multiplier: [field(GENERATING, number(0, 100), "DRY penalty for repeated sequences; 0: off.")],
   dry_base: [field(GENERATING, number(0, 100), "Growth of the DRY penalty with the length of the sequence.")],
   dry_allowed_length: [field(GENERATING, integer(0), "Longest sequence that may be repeated without penalty.")],
@@ -170,12 +178,16 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
   xtc_probability: [field(GENERATING, number(0, 1), "Probability of removing the most likely tokens; 0: never.")],
   xtc_threshold: [field(GENERATING, number(0, 1), "Minimum probability of the tokens removed by XTC.")],
   dynatemp_range: [field(GENERATING, number(0, 100), "Range of the dynamic temperature; 0: off.")],
-  dynatemp_exponent: [field(GENERATING, number(0, 100), "Exponent of the dynamic temperature's dependence on entropy.")],
+  dynatemp_exponent: [
+    field(GENERATING, number(0, 100), "Exponent of the dynamic temperature's dependence on entropy."),
+  ],
   mirostat: [field(GENERATING, integer(0, 2), "Mirostat sampling, version 1 or 2; 0: off.")],
   mirostat_tau: [field(GENERATING, number(0, 100), "Target entropy of mirostat.")],
   mirostat_eta: [field(GENERATING, number(0, 100), "Learning rate of mirostat.")],
   adaptive_target: [field(GENERATING, number(-1, 1), "Target probability of adaptive sampling; below 0: off.")],
-  adaptive_decay: [field(GENERATING, number(0, 0.99), "Decay of adaptive sampling's average; higher values forget more slowly.")],
+  adaptive_decay: [
+    field(GENERATING, number(0, 0.99), "Decay of adaptive sampling's average; higher values forget more slowly."),
+  ],
   samplers: [field(GENERATING, samplers, "Samplers to apply, in this order.")],
   min_keep: [field(GENERATING, integer(0), "Minimum number of tokens that samplers keep.")],
   logit_bias: [field(GENERATING, logitBias, "Bias for single tokens; false: never generated.")],
@@ -193,7 +205,11 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
   n_discard: [field(GENERATING, integer(0), "No effect: prompts are never truncated.")],
   n_indent: [field(GENERATING, integer(0), "Minimum indentation of lines, in spaces.")],
   t_max_predict_ms: [
-    field(GENERATING, integer(-1), "Time in milliseconds after which the answer ends at the next line break; -1: none."),
+    field(
+      GENERATING,
+      integer(-1),
+      "Time in milliseconds after which the answer ends at the next line break; -1: none.",
+    ),
   ],
   return_tokens: [field(GENERATING, boolean, "Include token ids in the answer.")],
   return_progress: [field(GENERATING, boolean, "Send progress events while the prompt is processed.")],
@@ -240,7 +256,11 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
   chat_template_kwargs: [field(CHAT, object, "Variables of the chat template.")],
   add_generation_prompt: [field(CHAT, boolean, "End the prompt with the start of an answer.")],
   continue_final_message: [
-    field(CHAT, either(boolean, oneOf("content", "reasoning_content")), "Continue the last message instead of starting a new one."),
+    field(
+      CHAT,
+      either(boolean, oneOf("content", "reasoning_content")),
+      "Continue the last message instead of starting a new one.",
+    ),
   ],
   reasoning_effort: [field(CHAT, text, "A variable of the chat template; `none`: no reasoning.")],
   reasoning_format: [
@@ -255,7 +275,10 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
 
   echo: [
     refused(CHAT, "Repeats the prompt before the answer.", NO_SUCH_ENGINE, [null, false]),
-    refused(COMPLETION, "Repeats the prompt before the answer.", "Send the prompt as text, without `logprobs`.", [null, false]),
+    refused(COMPLETION, "Repeats the prompt before the answer.", "Send the prompt as text, without `logprobs`.", [
+      null,
+      false,
+    ]),
   ],
   suffix: [
     refused(CHAT, "Text that follows the answer.", NO_SUCH_ENGINE, [null, ""]),
@@ -284,7 +307,9 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
   metadata: [field(CHAT, object, "No effect.")],
   safety_identifier: [field(CHAT, text, "No effect.")],
   prompt_cache_key: [field(CHAT, text, "No effect: cached prompts are found by their text.")],
-  best_of: [refused(GENERATING, "Returns the best of several answers.", "Use `n`, and choose from the answers.", [null, 1])],
+  best_of: [
+    refused(GENERATING, "Returns the best of several answers.", "Use `n`, and choose from the answers.", [null, 1]),
+  ],
   audio: [refused(CHAT, "Spoken answers.", NO_SUCH_ENGINE)],
   modalities: [field(CHAT, textOnly, "Types of output.")],
   functions: [refused(GENERATING, "The older form of `tools`.", "Use `tools`.", [null])],

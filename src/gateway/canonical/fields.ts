@@ -65,8 +65,7 @@ function checkGap({ suffix, prompt, n, n_cmpl: more, logprobs = null }: Body): v
   if (typeof prompt !== "string" && !(Array.isArray(prompt) && prompt.length === 1 && typeof prompt[0] === "string"))
     throw invalid("prompt", `The field "prompt" must be one text with "suffix"; found ${shown(prompt)}.`);
   for (const [name, count] of Object.entries({ n, n_cmpl: more }))
-    if ((count ?? 1) !== 1)
-      throw invalid(name, `The field "${name}" must be 1 with "suffix"; found ${shown(count)}.`);
+    if ((count ?? 1) !== 1) throw invalid(name, `The field "${name}" must be 1 with "suffix"; found ${shown(count)}.`);
   if (logprobs !== null) throw invalid("logprobs", 'The field "logprobs" must be omitted with "suffix".');
 }
 

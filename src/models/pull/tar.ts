@@ -31,9 +31,7 @@ const unreadable =
     const [why] = (error.stderr ?? "").split("\n").filter((line) => line !== "");
     throw new AssistantError(
       "pull_failed",
-      error.code === "ENOENT"
-        ? "tar is not installed"
-        : `the archive cannot be read: ${why ?? "tar failed"}`,
+      error.code === "ENOENT" ? "tar is not installed" : `the archive cannot be read: ${why ?? "tar failed"}`,
       { cause: error },
     );
   };

@@ -39,7 +39,8 @@ export class WatchedExporter implements SpanExporter {
 
   #note(count: number, { code, error }: ExportResult): void {
     if (code === ExportResultCode.SUCCESS) {
-      if (this.#lost !== null) this.#log.info({ to: this.#name, lostSpans: this.#lost }, "the collector accepts traces again");
+      if (this.#lost !== null)
+        this.#log.info({ to: this.#name, lostSpans: this.#lost }, "the collector accepts traces again");
       this.#lost = null;
       return;
     }

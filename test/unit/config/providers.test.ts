@@ -165,10 +165,7 @@ it("a model file names a provider and starts nothing here", async () => {
 it.each([
   ['provider = "olama"\nprovider_model = "a"', 'chat.provider: no provider is called "olama" (did you mean "ollama"?)'],
   ['provider = "ollama"', "chat.provider_model: is missing: expected the provider's own name of the model"],
-  [
-    'provider = "ollama"\nprovider_model = "a"\nsource = "smollm2"',
-    "chat.source: conflicts with `provider`",
-  ],
+  ['provider = "ollama"\nprovider_model = "a"\nsource = "smollm2"', "chat.source: conflicts with `provider`"],
   ['provider_model = "a"\nsource = "smollm2"', "chat.provider_model: there is no `provider`"],
   [
     'provider = "ollama"\nprovider_model = "a"\nn_gpu_layers = 5',

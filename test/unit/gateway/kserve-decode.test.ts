@@ -169,14 +169,7 @@ test.each<[string, Partial<InferRequest>, ModelSpec, boolean, string, string]>([
     "text_input",
     "only supports chats",
   ],
-  [
-    "several texts in a stream",
-    { inputs: [texts("a", "b")] },
-    chat,
-    true,
-    "text_input",
-    "if the answer is streamed",
-  ],
+  ["several texts in a stream", { inputs: [texts("a", "b")] }, chat, true, "text_input", "if the answer is streamed"],
   ["several answers in a stream", { parameters: { n: 2 } }, chat, true, "n", "must be 1"],
   ["a stream where there is none", { parameters: { stream: true } }, chat, false, "stream", "does not stream"],
   [

@@ -213,9 +213,9 @@ test("a sink that throws at a sign of waiting costs a line in the log, and its c
   dispatcher.hold();
   const served = core.run(chatCall(), sink);
   await vi.waitFor(() =>
-    expect(
-      lines.filter(({ message }) => message === "a waiting caller could not be notified").length,
-    ).toBeGreaterThan(1),
+    expect(lines.filter(({ message }) => message === "a waiting caller could not be notified").length).toBeGreaterThan(
+      1,
+    ),
   );
   dispatcher.release();
   await served;

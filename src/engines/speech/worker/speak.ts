@@ -38,9 +38,7 @@ export function orderOf(body: Body, { config, synthesizer, formats }: Speaker): 
       `Field 'input': must have at most ${most} characters (max_input_characters), but has ${input.length}`,
     );
   if ((textOf(body, "instructions") ?? "") !== "")
-    throw invalid(
-      "Field 'instructions': not supported by this engine. Omit it, and choose a voice and a speed",
-    );
+    throw invalid("Field 'instructions': not supported by this engine. Omit it, and choose a voice and a speed");
   const speed = config.speed * (numberOf(body, "speed") ?? 1);
   const { min, max } = synthesizer.speeds;
   if (speed < min || speed > max)

@@ -32,7 +32,10 @@ const ConversationBody = Type.Object({
   model: text("Model to use if a request names none. In an update: an empty string removes it."),
   system_prompt: text("The first message. In an update: an empty string removes it."),
   metadata: Type.Optional(
-    Type.Unsafe<JsonObject>({ type: "object", description: "Stored unchanged. In an update: replaces the previous value." }),
+    Type.Unsafe<JsonObject>({
+      type: "object",
+      description: "Stored unchanged. In an update: replaces the previous value.",
+    }),
   ),
 });
 const MessageBody = Type.Object({

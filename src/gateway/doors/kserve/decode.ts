@@ -92,8 +92,7 @@ function decoded(
 /** Parts of a streamed answer do not say to which of several they belong. */
 function requireOneAnswer({ n, n_cmpl: alsoN }: JsonObject): void {
   for (const [name, value] of Object.entries({ n, n_cmpl: alsoN }))
-    if (typeof value === "number" && value > 1)
-      throw invalid(name, `"${name}" must be 1 if the answer is streamed.`);
+    if (typeof value === "number" && value > 1) throw invalid(name, `"${name}" must be 1 if the answer is streamed.`);
 }
 
 function promptOf(operation: TensorOperation, inputs: readonly Tensor[], isStreamed: boolean): JsonObject {

@@ -19,7 +19,9 @@ const METRICS: RouteDescription = {
 const SOCKET: RouteDescription = {
   summary: "Watch events over a WebSocket",
   description: "Opened with an upgrade; any other request is refused.",
-  query: { properties: { api_key: { type: "string", description: "The API key, for clients that cannot send headers." } } },
+  query: {
+    properties: { api_key: { type: "string", description: "The API key, for clients that cannot send headers." } },
+  },
   status: 101,
   answers: {},
 };

@@ -104,10 +104,7 @@ function checkRerank(json: JsonObject): void {
   for (const [index, document] of documents.entries()) {
     if (isText(document) || isTextObject(document)) continue;
     const at = `documents[${index}]`;
-    throw invalid(
-      at,
-      `"${at}" must be a non-empty string, or an object with such a "text"; found ${shown(document)}.`,
-    );
+    throw invalid(at, `"${at}" must be a non-empty string, or an object with such a "text"; found ${shown(document)}.`);
   }
   optional(json, "top_n", integer(1));
   optional(json, "return_documents", boolean);

@@ -132,9 +132,13 @@ function routeQuery({ query: given, headers }: FastifyRequest): {
 } {
   const query = capabilitiesOf(given, "query");
   if (query === undefined)
-    throw new AssistantError("invalid_request", "The query names no capability; expected one, such as /route?type=chat.", {
-      param: "query",
-    });
+    throw new AssistantError(
+      "invalid_request",
+      "The query names no capability; expected one, such as /route?type=chat.",
+      {
+        param: "query",
+      },
+    );
   const from = headers["x-delegated-from"]?.toString() ?? "";
   return { query, exclude: from.split(",").map((id) => id.trim()) };
 }

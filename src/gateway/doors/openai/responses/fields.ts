@@ -143,7 +143,10 @@ function checkParts(at: string, value: unknown): void {
     if (part === null) continue;
     const rule = Object.hasOwn(known, name) ? known[name] : undefined;
     if (rule === undefined)
-      throw invalid(`${at}.${name}`, `There is no field "${at}.${name}"; expected one of ${Object.keys(known).join(", ")}.`);
+      throw invalid(
+        `${at}.${name}`,
+        `There is no field "${at}.${name}"; expected one of ${Object.keys(known).join(", ")}.`,
+      );
     mustBe(rule, part, `${at}.${name}`);
   }
 }
