@@ -93,7 +93,7 @@ test("a deep body is refused on every route that reads JSON", async () => {
   const deep = `{"model":${"[".repeat(100_000)}${"]".repeat(100_000)}}`;
   for (const path of ["/v1/chat/completions", "/api/show", "/v2/repository/index"]) {
     const answer = await local(path, {}, deep);
-    expect([answer.status, await answer.text()], path).toEqual([400, expect.stringContaining("depth")]);
+    expect([answer.status, await answer.text()], path).toEqual([400, expect.stringContaining("levels of nested")]);
   }
 });
 

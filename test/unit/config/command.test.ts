@@ -79,7 +79,7 @@ test.each<[string, string, RegExp]>([
     chat('run = ["serve", "{prot}"]'),
     /there is no placeholder \{prot\}; did you mean \{port\}\?/,
   ],
-  ["{model} without a source", chat(RUN, ""), /chat\.source: is missing, and `run` has \{model\}/],
+  ["{model} without a source", chat(RUN, ""), /chat\.source: is missing, but `run` contains \{model\}/],
   [
     "a setting of the llama.cpp",
     chat(RUN, 'source = "a/b"\nn_gpu_layers = 3'),
@@ -88,7 +88,7 @@ test.each<[string, string, RegExp]>([
   [
     "operations of another kind",
     chat(`${RUN}\noperations = ["rerank"]`),
-    /command\.operations: has none that a chat model answers/,
+    /command\.operations: has none that a chat model supports/,
   ],
   ["an empty section", chat(""), /`run` is missing/],
   ["a health path that is none", chat(`${RUN}\nhealth_path = "health"`), /expected a path such as "\/health"/],

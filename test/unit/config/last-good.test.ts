@@ -72,7 +72,7 @@ describe("a model file that was good and is broken now", () => {
       expect.stringMatching(
         /^error models\/b\.toml:4: .*two models have the name "x", the other at models\/a\.toml:4; rename one\. This one is left out$/,
       ),
-      expect.stringMatching(/^error models\/c\.toml:1: .*; x keeps its last good/),
+      expect.stringMatching(/^error models\/c\.toml:1: .*; x keeps its last valid/),
     ]);
   });
 

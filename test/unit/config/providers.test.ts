@@ -166,7 +166,7 @@ it.each([
   ['provider = "olama"\nprovider_model = "a"', 'chat.provider: no provider is called "olama" (did you mean "ollama"?)'],
   ['provider = "ollama"', "chat.provider_model: is missing: expected the provider's own name of the model"],
   ['provider = "ollama"\nprovider_model = "a"\nsource = "smollm2"', "chat.source: conflicts with `provider`"],
-  ['provider_model = "a"\nsource = "smollm2"', "chat.provider_model: there is no `provider`"],
+  ['provider_model = "a"\nsource = "smollm2"', "chat.provider_model: `provider` is missing"],
   [
     'provider = "ollama"\nprovider_model = "a"\nn_gpu_layers = 5',
     "chat.n_gpu_layers: has no effect on a model that a provider serves; remove it",

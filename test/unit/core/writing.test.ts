@@ -9,7 +9,7 @@ test("a disk that is really full is told as such", async () => {
   await expect(writing("log", "/dev/full", () => writeFile("/dev/full", "x"))).rejects.toMatchObject({
     code: "disk_full",
     message: "The log /dev/full cannot be written: the disk is full (ENOSPC).",
-    remedy: expect.stringContaining("Free some room"),
+    remedy: expect.stringContaining("Free some disk space"),
   });
 });
 

@@ -36,7 +36,7 @@ test.each([
 test("the embedded engine's words are understood too", () => {
   const line = "cannot load /data/models/odd.gguf: chat template of the model: Unknown statement type: fox\n";
   expect(deathByExit(exit, "starting", line, 0).message).toMatch(
-    /^The chat template of odd\.gguf cannot be used \(Unknown statement type: fox\)\. Write `prompt_template/,
+    /^The chat template of odd\.gguf cannot be used \(Unknown statement type: fox\)\. Set `prompt_template/,
   );
 });
 

@@ -20,7 +20,7 @@ test.each([
   const body = (value: string): string => `{"messages":[{"role":"user","content":"Hi"}],"metadata":${value}}`;
   expect(() => decodeBody("chat", Buffer.from(body(inner)))).not.toThrow();
   const { code, message, param } = refusal(body(`[${inner}]`));
-  expect([code, message.includes("depth"), param?.startsWith("metadata[0]")]).toEqual(["invalid_json", true, true]);
+  expect([code, message.includes("levels"), param?.startsWith("metadata[0]")]).toEqual(["invalid_json", true, true]);
 });
 
 test.each([
@@ -35,7 +35,7 @@ test.each([
   const before = process.memoryUsage().rss;
   const started = process.cpuUsage();
   const { code, message } = refusal(bytes);
-  expect([code, message.includes("depth")]).toEqual(["invalid_json", true]);
+  expect([code, message.includes("levels")]).toEqual(["invalid_json", true]);
   expect(process.cpuUsage(started).user / 1000).toBeLessThan(1000);
   expect(process.memoryUsage().rss - before).toBeLessThan(300 * MIB);
 });

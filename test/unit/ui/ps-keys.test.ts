@@ -69,7 +69,7 @@ describe("keys of ps", () => {
     const next = psReduce(initialState, "stop", [], []);
     expect(next).toMatchObject({
       effect: null,
-      state: { confirmStop: null, message: expect.stringContaining("no instance") },
+      state: { confirmStop: null, message: expect.stringContaining("No instance") },
     });
   });
 });

@@ -70,7 +70,7 @@ test("of a machine that takes no connection the system's own reason is told, and
     'The remote server "b" cannot be reached: connect ECONNREFUSED 10.0.0.7:50051',
   );
   expect(transferFailureOf("b", failed(status.UNAVAILABLE, text)).message).toMatch(
-    /broke off: connect ECONNREFUSED 10\.0\.0\.7:50051$/,
+    /closed the connection: connect ECONNREFUSED 10\.0\.0\.7:50051$/,
   );
   expect(failureOf("b", failed(status.UNAVAILABLE, "Name resolution failed for target dns:b")).message).toMatch(
     /Name resolution failed/,

@@ -201,7 +201,7 @@ describe("the report", () => {
     expect(text).toContain("threads 2 → 1, batch_size 512 → 32, ubatch_size 512 → 32");
     expect(text).toContain("A batch of 512 tokens takes 3200 ms");
     expect(text).toContain("--budget");
-    expect(conclusion(report({ changes: [], best: own })).join("\n")).toContain("stays as it is");
+    expect(conclusion(report({ changes: [], best: own })).join("\n")).toContain("the file is unchanged");
   });
 
   it("shows progress in one line, and the change as a diff", () => {
