@@ -306,7 +306,7 @@ describe("a machine with keys", () => {
 
   test("is called with the one of its entry, and says so where that is wrong", async () => {
     await eventually("the second entry is not up", async () => (await a.nodes())[1]?.state === "down");
-    expect((await a.nodes())[1]?.lastError).toMatch(/refuses us: The API key is not one of this daemon's/);
+    expect((await a.nodes())[1]?.lastError).toMatch(/refuses access: The API key is not one of this daemon's/);
     expect(served(await postChat(a.url, chatBody("river", one)))).toBe("remote:right");
   });
 

@@ -100,7 +100,7 @@ test("a transfer whose server is killed goes on where it stopped when the server
   way.cut();
   const broken = await pulling;
   expect(broken.exitCode).toBe(1);
-  expect(broken.stderr).toContain('The remote server "b" cannot be reached, or broke off');
+  expect(broken.stderr).toContain('The remote server "b" cannot be reached, or closed the connection');
   const kept = await arrived(a);
   expect(kept).toBeGreaterThan(1_000_000);
   expect((await a.run(["list", "--json"])).stdout).toMatch(/"models": \[\]/);

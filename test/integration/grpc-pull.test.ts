@@ -129,7 +129,7 @@ test("where the other machine has keys, the right one is needed", async () => {
     expect(exitCode).toBe(1);
     const { error } = JSON.parse(stdout) as { error: { code: string; message: string; remedy: string } };
     expect(error).toMatchObject({ code: "invalid_api_key", remedy: expect.stringContaining("api_key_env") });
-    expect(error.message).toContain(`"${name}" refuses us`);
+    expect(error.message).toContain(`"${name}" refuses access`);
   }
   expect(await transferred()).toEqual([]);
 });
