@@ -1,5 +1,38 @@
-/** How a connection to a broker is made, and made again where it breaks: one that is back is noticed within seconds. */
-export const rabbitOptions = (url: string) =>
-  ({ url, acquireTimeout: CONNECT_MS, retryLow: 500, retryHigh: 5_000 }) as const;
+import type { Socket } from "node:net";
+import { Connection } from "rabbitmq-client";
 
-export const CONNECT_MS = 10_000;
+const CONNECT_MS = 10_000;
+/** Brokers agree on 128 KiB unless they are told otherwise. */
+const MAX_FRAME_BYTES = 64 * 2 ** 20;
+
+/**
+ * A connection to a broker, which is made again where it breaks: a broker that is back is noticed within seconds.
+ * Another server at the address, such as one for HTTP, is an error like any other.
+ */
+export class RabbitConnection extends Connection {
+  constructor(url: string) {
+    super({ url, acquireTimeout: CONNECT_MS, retryLow: 500, retryHigh: 5_000 });
+  }
+
+  /** Resolves when it is connected; rejects with why it is not after some seconds. */
+  connected(): Promise<void> {
+    return this.onConnect(CONNECT_MS, true);
+  }
+
+  /**
+   * The library takes the bytes where a frame's length should be for one, whatever they are. A length that no stream
+   * can read throws in the socket's listener, which would end the daemon.
+   */
+  protected _connect(): Socket {
+    const socket = libraryConnect.call(this);
+    const read = socket.read.bind(socket);
+    socket.read = (bytes?: number) => {
+      if (bytes === undefined || bytes <= MAX_FRAME_BYTES) return read(bytes);
+      if (!socket.destroyed) socket.destroy(new Error("the server at this address does not speak AMQP 0-9-1"));
+      return null;
+    };
+    return socket;
+  }
+}
+
+const { _connect: libraryConnect } = Connection.prototype as unknown as { _connect(this: Connection): Socket };

@@ -1,6 +1,6 @@
-import { Connection, ConsumerStatus } from "rabbitmq-client";
+import { ConsumerStatus } from "rabbitmq-client";
 import type { SourceSettings } from "../../config/schema/stages.ts";
-import { rabbitOptions } from "../rabbitmq.ts";
+import { RabbitConnection } from "../rabbitmq.ts";
 import { addressOf } from "../secrets.ts";
 import { isHopeless, Pauses, requestOf, type Source, type SourcePorts } from "./source.ts";
 
@@ -11,7 +11,7 @@ import { isHopeless, Pauses, requestOf, type Source, type SourcePorts } from "./
 export function rabbitmqSource(settings: SourceSettings["rabbitmq"], ports: SourcePorts): Source {
   const { queue, durable = true } = settings;
   const { concurrency } = ports;
-  const connection = new Connection(rabbitOptions(addressOf(settings, ports.variable, "amqp://127.0.0.1")));
+  const connection = new RabbitConnection(addressOf(settings, ports.variable, "amqp://127.0.0.1"));
   const ending = new AbortController();
   const pauses = new Pauses(ending.signal);
   connection.on("error", (error: Error) => ports.trouble(error));

@@ -1,6 +1,6 @@
-import type { Connection, Publisher } from "rabbitmq-client";
+import type { Publisher } from "rabbitmq-client";
 import type { StageSettings } from "../../config/schema/stages.ts";
-import { CONNECT_MS, rabbitOptions } from "../rabbitmq.ts";
+import type { RabbitConnection } from "../rabbitmq.ts";
 import { addressOf, type ReadVariable } from "../secrets.ts";
 import { failed } from "../service.ts";
 import type { Stage } from "../stage.ts";
@@ -11,10 +11,10 @@ const SERVICE = "RabbitMQ";
 export function rabbitmqStage(settings: StageSettings["rabbitmq"], read: ReadVariable): Stage {
   const { exchange = "", routing_key: routingKey, type = "text" } = settings;
   const address = addressOf(settings, read, "amqp://127.0.0.1");
-  let open: Promise<{ readonly connection: Connection; readonly publisher: Publisher }> | null = null;
+  let open: Promise<{ readonly connection: RabbitConnection; readonly publisher: Publisher }> | null = null;
   const connect = async () => {
-    const { Connection } = await import("rabbitmq-client");
-    const connection = new Connection(rabbitOptions(address));
+    const { RabbitConnection } = await import("../rabbitmq.ts");
+    const connection = new RabbitConnection(address);
     // It connects again by itself; who publishes meanwhile waits, and learns of it.
     connection.on("error", () => {});
     return { connection, publisher: connection.createPublisher({ confirm: true, maxAttempts: 2 }) };
@@ -44,7 +44,7 @@ export function rabbitmqStage(settings: StageSettings["rabbitmq"], read: ReadVar
     async heartbeat() {
       open ??= connect();
       const { connection } = await open;
-      await connection.onConnect(CONNECT_MS, true).catch((error: Error) => {
+      await connection.connected().catch((error: Error) => {
         throw failed({ service: SERVICE }, `does not answer: ${error.message}`, error);
       });
     },
