@@ -1,15 +1,17 @@
 /**
- * Gives a function that runs `work` and never two at once. What it returns resolves when a run has ended that began
- * after the call; calls that come during one share the next. `work` never rejects.
+ * Gives a function that runs `work` and never two at once. What it returns settles as a run does that began after the
+ * call; calls that come during one share the next.
  */
-export function oneAtATime(work: () => Promise<void>): () => Promise<void> {
-  let last = Promise.resolve();
-  let next: Promise<void> | null = null;
+export function oneAtATime<T>(work: () => Promise<T>): () => Promise<T> {
+  let last: Promise<unknown> = Promise.resolve();
+  let next: Promise<T> | null = null;
+  const begin = (): Promise<T> => {
+    next = null;
+    return work();
+  };
   return () => {
-    next ??= last = last.then(() => {
-      next = null;
-      return work();
-    });
+    next ??= last.then(begin, begin);
+    last = next;
     return next;
   };
 }

@@ -4,6 +4,7 @@ import { mistakesOf, noticeText } from "../config/findings.ts";
 import { loadConfig } from "../config/load.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Config, ConfigNotice } from "../core/config.ts";
+import { oneAtATime } from "../core/one-at-a-time.ts";
 import { currentVersion } from "../engines/llama-server/builds.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Current } from "./current.ts";
@@ -27,7 +28,6 @@ export class Reloader {
   readonly #started: Config;
   /** Why the main file could not be read the last time. */
   #refused: readonly ConfigNotice[] = [];
-  #reloading: Promise<ReloadReport> | null = null;
   /** The build of llama-server that is used. */
   #build: Promise<string | null>;
 
@@ -53,13 +53,7 @@ export class Reloader {
   }
 
   /** Rejects with `config_invalid` and changes nothing when the main file is wrong. */
-  reload(): Promise<ReloadReport> {
-    // Quick edits follow each other; the one in progress may have read the older file, so the next waits for it.
-    const before = this.#reloading ?? Promise.resolve();
-    const next = (): Promise<ReloadReport> => this.#reload();
-    this.#reloading = before.then(next, next);
-    return this.#reloading;
-  }
+  readonly reload = oneAtATime(() => this.#reload());
 
   watch(): Disposable {
     const { current, clock } = this.#options;

@@ -5,6 +5,7 @@ import type { ApiKey, Paths } from "../core/config.ts";
 import type { Documents, DocumentType } from "../core/documents.ts";
 import { AssistantError, isAssistantError } from "../core/errors.ts";
 import { nearestNames } from "../core/nearest.ts";
+import { oneAtATime } from "../core/one-at-a-time.ts";
 import { Signal } from "../core/signal.ts";
 import type { Collection, Store, StoredRecord } from "../core/store.ts";
 import {
@@ -108,7 +109,9 @@ export class KeyRing {
   }
 
   /** Reads the keys as they are in the store now: at start, and where another process may have changed them. */
-  async load(): Promise<void> {
+  readonly load = oneAtATime(() => this.#load());
+
+  async #load(): Promise<void> {
     const { store, documents } = this.#options;
     const records = (await this.#list()).map(({ id, value }) => ({ id, value }));
     this.#isRead = true;

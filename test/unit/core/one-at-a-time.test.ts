@@ -34,3 +34,14 @@ test.each(Array.from({ length: 8 }, (_, steps) => steps))(
     expect(runs).toBe(2);
   },
 );
+
+test("a run that fails is its callers' to know of, and holds up no other", async () => {
+  let runs = 0;
+  const run = oneAtATime(async () => {
+    runs += 1;
+    if (runs === 1) throw new Error("full");
+    return runs;
+  });
+  await expect(run()).rejects.toThrow("full");
+  expect(await run()).toBe(2);
+});

@@ -2,9 +2,10 @@ import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { storedKeysFile } from "../../../src/config/stored-keys.ts";
 import type { ApiKey } from "../../../src/core/config.ts";
+import type { Store } from "../../../src/core/store.ts";
 import { Authorizer, LOCAL } from "../../../src/gateway/front/authorize.ts";
 import { KeyRing } from "../../../src/keys/key-ring.ts";
 import { SqliteStore } from "../../../src/store/sqlite/store.ts";
@@ -175,4 +176,24 @@ test("a lost store closes the doors instead of opening them, and says how to go 
   expect(ring.problems).toEqual([expect.stringContaining("restore a backup")]);
   const { secret } = await ring.create({ name: "anna" });
   expect([tenantOf(secret), ring.problems]).toEqual(["anna", []]);
+});
+
+test("keys that were read before a change never take the place of those that were read after it", async () => {
+  await ring.create({ name: "ben" });
+  const page = (value: object) => ({ records: [{ id: "anna", value }], next: null });
+  const active = { sha256: "a".repeat(64), hint: "aaaa", createdAt: 1 };
+  const slow = Promise.withResolvers<object>();
+  const list = vi
+    .fn()
+    .mockReturnValueOnce(slow.promise)
+    .mockResolvedValue(page({ ...active, revokedAt: 2 }));
+  const shadow = { isShared: false, collection: () => ({ list }) } as unknown as Store;
+  const late = new KeyRing({ store: shadow, paths: { dataDir }, configured: () => [] });
+  const first = late.load();
+  await new Promise(setImmediate);
+  const loads = [first, late.load()];
+  await new Promise(setImmediate);
+  slow.resolve(page(active));
+  await Promise.all(loads);
+  expect(late.keys).toMatchObject([{ name: "anna", isRevoked: true }]);
 });
