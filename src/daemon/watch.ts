@@ -39,6 +39,9 @@ export class ConfigWatch implements Disposable {
   #known: string | null = null;
   #becoming: string | null = null;
   #next: Timer | null = null;
+  #isLooking = false;
+  /** The kernel has reported something since the last look began. */
+  #hasHappened = false;
   #stopped = false;
 
   constructor(options: WatchOptions) {
@@ -57,20 +60,28 @@ export class ConfigWatch implements Disposable {
     if (!this.#stopped) this.#next = this.#options.clock.after(milliseconds, () => void this.#look());
   }
 
+  #happened(): void {
+    this.#hasHappened = true;
+    if (!this.#isLooking) this.#lookIn(this.#becoming === null ? EVENT_MS : SETTLE_MS);
+  }
+
   async #look(): Promise<void> {
     const { watched, onChange, lookMs = LOOK_MS } = this.#options;
+    this.#isLooking = true;
+    this.#hasHappened = false;
     const { files, directories } = watched();
     await this.#listen(new Set([...files.map(dirname), ...directories]));
     const seen = await signatureOf(files, directories);
     if (this.#stopped) return;
     this.#known ??= seen;
-    const settled = seen === this.#becoming;
+    const settled = seen === this.#becoming && !this.#hasHappened;
     this.#becoming = seen === this.#known || settled ? null : seen;
     if (settled) {
       this.#known = seen;
       onChange();
     }
-    this.#lookIn(this.#becoming === null ? lookMs : SETTLE_MS);
+    this.#isLooking = false;
+    this.#lookIn(this.#becoming !== null ? SETTLE_MS : this.#hasHappened ? EVENT_MS : lookMs);
   }
 
   /**
@@ -86,9 +97,7 @@ export class ConfigWatch implements Disposable {
       this.#directories.delete(directory);
       if (identity === MISSING) continue;
       try {
-        const watcher = watch(directory, { persistent: false }, () =>
-          this.#lookIn(this.#becoming === null ? EVENT_MS : SETTLE_MS),
-        );
+        const watcher = watch(directory, { persistent: false }, () => this.#happened());
         watcher.on("error", () => watcher.close());
         this.#directories.set(directory, { identity, watcher });
       } catch {
