@@ -48,6 +48,7 @@ const ENGINE_GRACE_MS = 5_000;
 export class Daemon {
   readonly stopped: Promise<void>;
   readonly #resolveStopped: () => void;
+  readonly #started = Promise.withResolvers<void>();
   readonly #current: Current;
   readonly #keys: Resources["keys"];
   readonly #log: DaemonLog["log"];
@@ -75,7 +76,8 @@ export class Daemon {
     let daemon: Daemon;
     try {
       daemon = new Daemon(resources);
-      await startParts(daemon.#parts);
+      await startParts(daemon.#parts, () => daemon.#state === "stopping");
+      daemon.#started.resolve();
     } catch (error) {
       await lock.release();
       throw error;
@@ -220,7 +222,11 @@ export class Daemon {
     this.#log.info({ now: options.now }, "stopping");
     const failed = (error: unknown): void =>
       this.#log.error({ err: error }, "a part of the daemon could not be stopped");
-    void stopParts(this.#parts, options.now).catch(failed).finally(this.#resolveStopped);
+    // Requests come in, and such an order, before all parts have started.
+    void this.#started.promise
+      .then(() => stopParts(this.#parts, options.now))
+      .catch(failed)
+      .finally(this.#resolveStopped);
   }
 
   /**

@@ -22,10 +22,16 @@ export function lasting(name: string, start: () => Disposable): Part {
   };
 }
 
-/** Starts all; when one fails, stops all and rejects with its reason. */
-export async function startParts(parts: readonly Part[]): Promise<void> {
+/**
+ * Starts all; when one fails, stops all and rejects with its reason. Once `isStopping`, no further one starts: they are
+ * to be stopped when this resolves, as one that is stopped before it has started would go on.
+ */
+export async function startParts(parts: readonly Part[], isStopping: () => boolean = () => false): Promise<void> {
   try {
-    for (const part of parts) await part.start?.();
+    for (const part of parts) {
+      if (isStopping()) return;
+      await part.start?.();
+    }
   } catch (error) {
     // Why the daemon cannot run says more than what went wrong on the way out.
     await stopParts(parts, true).catch(() => {});

@@ -40,3 +40,10 @@ test("why a daemon cannot start is not hidden by what fails afterwards", async (
   const { list } = parts("start c", "stop b");
   await expect(startParts(list)).rejects.toThrow("start c failed");
 });
+
+test("a daemon that is told to stop while it starts begins no further part", async () => {
+  const { list, steps } = parts();
+  await startParts(list, () => steps.length > 0);
+  await stopParts(list, false);
+  expect(steps).toEqual(["start a", "stop c", "stop b", "stop a"]);
+});
