@@ -145,7 +145,7 @@ export class Memory {
     }
     const store = listedOnce(this.#ports.store);
     const voices = config.models.filter(({ engine }) => engine === "speech");
-    await Promise.all(voices.map((model) => this.#learnVoice(model, store)));
+    await Promise.all(voices.map((model) => this.#learnVoice(model, store, round)));
     const estimated = config.models.filter((model) => model.command === undefined && !voices.includes(model));
     const jobs = await Promise.all(estimated.map((model) => this.#jobsOf(model, store)));
     const all = jobs.filter((job) => job !== null);
@@ -161,10 +161,10 @@ export class Memory {
   }
 
   /** A voice is held whole, twice while it computes. */
-  async #learnVoice({ name, fingerprint, source, kind }: ModelSpec, store: ModelStore): Promise<void> {
+  async #learnVoice({ name, fingerprint, source, kind }: ModelSpec, store: ModelStore, round: number): Promise<void> {
     const file = source.type === "opaque" ? null : await locateWeights(source, store).catch(() => "");
     const found = file === null ? { size: 0 } : await stat(file).catch(() => null);
-    if (found === null) return;
+    if (found === null || round !== this.#round) return;
     const bytes = (traitsOf("speech").programBytes[kind] ?? 0) + VOICE_COPIES * found.size;
     this.#byModel.set(name, { fingerprint, need: { cpuBytes: bytes, gpuBytes: bytes }, cacheTokens: null });
   }
