@@ -138,9 +138,9 @@ export class UsageLedger {
 
   /** Saves what has changed since the last time. Rejects when it cannot be written; the next call tries again. */
   async save(now: number = Date.now()): Promise<void> {
-    const rows = [...this.#dirty];
-    if (rows.length === 0) return;
+    if (this.#dirty.size === 0) return;
     await this.load(now);
+    const rows = [...this.#dirty];
     this.#dirty.clear();
     const expiresAt = now + DAYS_KEPT * DAY_MS;
     try {

@@ -2,9 +2,11 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { AssistantError } from "../../../src/core/errors.ts";
 import type { FinishedRequest } from "../../../src/core/request.ts";
+import type { Store, Write } from "../../../src/core/store.ts";
 import { SqliteStore } from "../../../src/store/sqlite/store.ts";
-import { UsageLedger } from "../../../src/telemetry/usage.ts";
+import { UsageLedger, usageCollection } from "../../../src/telemetry/usage.ts";
 import { documentsIn } from "../../support/store.ts";
 
 const NOON = Date.UTC(2027, 0, 31, 12);
@@ -148,4 +150,32 @@ test("the usage of a newer version is neither read nor replaced", async () => {
   await writeFile(file, newer);
   await expect(opened(5_000)).rejects.toMatchObject({ code: "data_newer" });
   expect(await readFile(file, "utf8")).toBe(newer);
+});
+
+test("what is counted while a store that was away is read is saved too", async () => {
+  const records = store.collection(usageCollection);
+  const reading = Promise.withResolvers<void>();
+  let isAway = true;
+  const shared = {
+    isShared: true,
+    commit: (writes: readonly Write[]) => store.commit(writes),
+    collection: () => ({
+      get: (id: string) => records.get(id),
+      put: (...args: Parameters<typeof records.put>) => records.put(...args),
+      list: async (query: Parameters<typeof records.list>[0]) => {
+        if (isAway) throw new AssistantError("store_unavailable", "away");
+        await reading.promise;
+        return await records.list(query);
+      },
+    }),
+  } as unknown as Store;
+  const ledger = await UsageLedger.open({ store: shared, documents: documentsIn(folder) }, NOON);
+  isAway = false;
+  ledger.note([request({})], NOON);
+  const saved = ledger.save(NOON);
+  ledger.note([request({ tenant: "ben" })], NOON);
+  reading.resolve();
+  await saved;
+  await ledger.save(NOON);
+  expect((await opened(NOON)).report().usage.map(({ tenant }) => tenant)).toEqual(["anna", "ben"]);
 });
