@@ -81,7 +81,7 @@ export class PullService {
     const { reference, name = null, sha256 = null, allowPrivate = false } = rest;
     const key = JSON.stringify([reference, name, sha256, allowPrivate, configure]);
     const unfinished = [...this.#entries.values()].filter(({ status }) => status.endedAt === null);
-    const joined = unfinished.find((entry) => entry.key === key);
+    const joined = unfinished.find((entry) => entry.key === key && !entry.abort.signal.aborted);
     if (joined !== undefined) return joined.status;
     if (unfinished.length >= MAX_UNFINISHED)
       throw new AssistantError("queue_full", `${MAX_UNFINISHED} pulls are unfinished; no more are accepted.`, {

@@ -64,6 +64,26 @@ it("ends a cancelled pull for everybody, and begins anew when it is asked for ag
   expect(running).toHaveLength(2);
 });
 
+it("is not joined once it is cancelled, however long it takes to end", async () => {
+  const ends: PromiseWithResolvers<PulledModel>[] = [];
+  const service = new PullService({
+    pull: () => {
+      const end = Promise.withResolvers<PulledModel>();
+      ends.push(end);
+      return end.promise;
+    },
+    configure: async () => configured,
+  });
+  const { id } = service.start({ reference: "acme/tiny" });
+  await Promise.resolve();
+  service.cancel(id);
+  const again = service.start({ reference: "acme/tiny" });
+  expect(again.id).not.toBe(id);
+  ends[1]?.resolve(pulled);
+  expect(await service.result(again.id)).toEqual(pulled);
+  ends[0]?.reject(new Error("it has noticed"));
+});
+
 it("keeps why a pull failed", async () => {
   const { service, running } = scripted();
   const { id } = service.start({ reference: "acme/tiny" });
