@@ -130,8 +130,9 @@ export class Objects {
       const query = { index: "age", equals: [tenant], below: now - maxAgeMs, limit: PAGE };
       const { records } = await this.#records.list(query);
       if (records.length === 0) return deleted;
-      await this.#store.commit(records.map(({ id }) => this.#records.remove(id)));
-      deleted += records.length;
+      // One that was replaced meanwhile is not old.
+      const { ok } = await this.#store.commit(records.map(({ id, revision }) => this.#records.remove(id, revision)));
+      if (ok) deleted += records.length;
     }
   }
 

@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from "node:crypto";
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat, utimes } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat, unlink, utimes } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Readable } from "node:stream";
 import { AssistantError } from "../core/errors.ts";
@@ -13,6 +13,8 @@ const PARTIAL = ".part";
 /** Contents of files in one directory: `ab/abcdef…`, by their SHA-256. Nothing is ever whole in memory. */
 export class BlobFolder implements Blobs {
   readonly #directory: string;
+  /** When contents were written lately, by digest: a sweep may have looked at an old file just before that. */
+  readonly #writtenAt = new Map<string, number>();
 
   constructor(directory: string) {
     this.#directory = directory;
@@ -55,9 +57,10 @@ export class BlobFolder implements Blobs {
    * Deletes the old ones among them that `unreferenced` returns, and what writers left behind. Resolves with how many.
    */
   async sweep(unreferenced: (digests: readonly string[]) => Promise<readonly string[]>, now: number): Promise<number> {
+    const before = now - UNNAMED_FOR_MS;
     const isOld = async (path: string): Promise<boolean> => {
       const found = await stat(path).catch(missing);
-      return found !== null && found.mtimeMs < now - UNNAMED_FOR_MS;
+      return found !== null && found.mtimeMs < before;
     };
     let removed = 0;
     for (const name of await names(this.#directory)) {
@@ -65,11 +68,12 @@ export class BlobFolder implements Blobs {
       if (name.endsWith(PARTIAL) && (await isOld(path))) await rm(path, { force: true });
       if (!/^[0-9a-f]{2}$/.test(name)) continue;
       for (const digest of await unreferenced((await names(path)).filter(isDigest))) {
-        if (!(await isOld(join(path, digest)))) continue;
-        await rm(join(path, digest), { force: true });
+        if (!(await isOld(join(path, digest))) || (this.#writtenAt.get(digest) ?? 0) >= before) continue;
+        await unlink(join(path, digest)).catch(missing);
         removed += 1;
       }
     }
+    for (const [digest, at] of this.#writtenAt) if (at < before) this.#writtenAt.delete(digest);
     return removed;
   }
 
@@ -77,6 +81,7 @@ export class BlobFolder implements Blobs {
   async #keep(partial: string, digest: string): Promise<void> {
     const path = this.#path(digest);
     const now = new Date();
+    this.#writtenAt.set(digest, now.getTime());
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
     if ((await stat(path).catch(missing)) === null) {
       await rename(partial, path);

@@ -2,7 +2,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import type { CollectionSpec, Store, Write } from "../../../src/core/store.ts";
 import { Objects } from "../../../src/objects/objects.ts";
 import { SqliteStore } from "../../../src/store/sqlite/store.ts";
 
@@ -53,4 +54,35 @@ test("JSON that a parser would choke on is refused before one sees it", async ()
     objects.create("kim", null, "json", Readable.from([Buffer.from(JSON.stringify(Array(length).fill(1)))]));
   await sent(40);
   await expect(sent(60)).rejects.toMatchObject({ code: "invalid_json" });
+});
+
+test("an object that is replaced while old ones are deleted stays", async () => {
+  const shadow = {
+    blobs: store.blobs,
+    commit: (writes: readonly Write[]) => store.commit(writes),
+    collection: (given: CollectionSpec<object>) => {
+      const records = store.collection(given);
+      return {
+        put: (...args: Parameters<typeof records.put>) => records.put(...args),
+        remove: (...args: Parameters<typeof records.remove>) => records.remove(...args),
+        list: async (query: Parameters<typeof records.list>[0]) => {
+          const page = await records.list(query);
+          if (page.records.length === 1) await replaced();
+          return page;
+        },
+      };
+    },
+  } as unknown as Store;
+  const replaced = (): Promise<unknown> =>
+    objects.create("lee", "report", "bytes", Readable.from([Buffer.from("new")]));
+  const old = await objects.create("lee", "report", "bytes", Readable.from([Buffer.from("old")]));
+  const now = old.created_at * 1_000 + 1;
+  await vi.waitUntil(() => Date.now() > now, { interval: 1 });
+  const other = new Objects(
+    shadow,
+    () => ({ limitBytes: 1_000, keepMs: 0 }),
+    () => false,
+  );
+  expect(await other.cleanup("lee", 0, now)).toBe(0);
+  expect((await objects.ref("lee", "report")).created_at).toBeGreaterThan(old.created_at);
 });
