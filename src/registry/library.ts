@@ -125,7 +125,9 @@ export class Library {
       const { kind = "chat" } = stored === null ? {} : await readStoredFacts(stored, readHeader);
       await registry.configure({ name, kind, source: name, contextTokens: null, gpuLayers: null, settings });
     } catch (error) {
-      if (!alreadyPresent) await removeModel(store, name);
+      // Somebody else may have made a model of them meanwhile.
+      const isUsed = this.#ports.config().models.some((model) => model.name === name);
+      if (!alreadyPresent && !isUsed) await removeModel(store, name);
       throw error;
     }
     await uploads.discard(sha256);

@@ -7,6 +7,7 @@ import { loadConfig } from "../../../src/config/load.ts";
 import type { Config } from "../../../src/core/config.ts";
 import type { ModelSpec } from "../../../src/core/model.ts";
 import { readGguf } from "../../../src/models/gguf-header.ts";
+import type { PulledModel } from "../../../src/models/pull.ts";
 import { Uploads } from "../../../src/models/uploads.ts";
 import { Library } from "../../../src/registry/library.ts";
 import { Registry } from "../../../src/registry/registry.ts";
@@ -127,4 +128,24 @@ it("a model of a file that was sent is refused before the file is taken in, wher
   for (const name of ["river", "brook"])
     await expect(library.create(name, "0".repeat(64), {})).rejects.toMatchObject({ status: 409 });
   expect(imports).toBe(0);
+});
+
+it("weights that somebody has made a model of meanwhile are not deleted with the attempt that brought them", async () => {
+  const store = modelStoreIn(join(root, "store"));
+  const weights = join(root, "store/brook.gguf");
+  const slower = new Library({
+    store,
+    readHeader: readGguf,
+    uploads: { find: async () => "/uploads/1", discard: async () => {} } as unknown as Uploads,
+    registry: { configure: () => Promise.reject(new Error("it is configured")) } as unknown as Registry,
+    config: () => current,
+    importFile: async () => {
+      await writeFile(weights, emptyGguf);
+      // Another request is faster.
+      await write("brook", RIVER.replaceAll("river", "brook"));
+      return { alreadyPresent: false } as PulledModel;
+    },
+  });
+  await expect(slower.create("brook", "0".repeat(64), {})).rejects.toThrow();
+  expect(existsSync(weights)).toBe(true);
 });
