@@ -69,8 +69,12 @@ export class Elsewhere {
   /** Has what happens on other daemons reported until it is disposed of. */
   follow(listener: ElsewhereListener): Disposable {
     const { connection, clock } = this.#options;
+    let isHeard = false;
     const subscription = connection.subscribe(this.#eventChannel, (message) => {
-      if (message === null) return listener.lost(null);
+      const isFirst = !isHeard;
+      isHeard = true;
+      // So it begins; nothing was to be heard before.
+      if (message === null) return isFirst ? undefined : listener.lost(null);
       const { from, events, lost } = JSON.parse(message) as Report;
       if (from === connection.id) return;
       if (lost > 0) listener.lost(lost);

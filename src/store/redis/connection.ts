@@ -177,7 +177,7 @@ export class RedisConnection implements RedisCommands {
     const listeners = known ?? new Set();
     this.#listeners.set(channel, listeners.add(listener));
     const subscriber = this.#subscription();
-    if (known === undefined && subscriber.status === "ready") void subscriber.subscribe(channel).catch(() => {});
+    if (known === undefined && subscriber.status === "ready") this.#hear(subscriber, [channel]);
     return {
       [Symbol.dispose]: () => {
         listeners.delete(listener);
@@ -214,18 +214,21 @@ export class RedisConnection implements RedisCommands {
         }
       }
     });
-    const missed = (): void => {
-      for (const listeners of this.#listeners.values()) for (const listener of listeners) listener(null);
-    };
     subscriber.on("ready", () => {
-      const channels = [...this.#listeners.keys()];
-      if (channels.length === 0) return;
-      // Whoever hears of it reads the store, over the other connection.
-      const whenBoth = (): void => void (this.isUp ? missed() : this.#redis.once("ready", missed));
-      subscriber.subscribe(...channels).then(whenBoth, () => {});
+      if (this.#listeners.size > 0) this.#hear(subscriber, [...this.#listeners.keys()]);
     });
     this.#subscriber = subscriber;
     return subscriber;
+  }
+
+  /** What came on the channels before they are subscribed to was missed. */
+  #hear(subscriber: Redis, channels: readonly string[]): void {
+    const missed = (): void => {
+      for (const channel of channels) for (const listener of this.#listeners.get(channel) ?? []) listener(null);
+    };
+    // Whoever hears of it reads the store, over the other connection.
+    const whenBoth = (): void => void (this.isUp ? missed() : this.#redis.once("ready", missed));
+    subscriber.subscribe(...channels).then(whenBoth, () => {});
   }
 
   async #ready(waitMs: number): Promise<Redis> {

@@ -51,6 +51,16 @@ test("what one process changes others see, and learn of", async () => {
   expect(seen.flat()).not.toContain("own");
 });
 
+test("who begins to listen later learns that something may have been missed until then", async () => {
+  const store = await opened();
+  const seen: string[] = [];
+  using _first = store.watch("notes", () => seen.push("notes"));
+  await eventually("it listens", () => seen.length > 0);
+  using _late = store.watch("others", (ids) => ids === null && seen.push("others"));
+  await eventually("it is told", () => seen.includes("others"));
+  expect(seen).toEqual(["notes", "others"]);
+});
+
 test("what no daemon has sent counts as a message that was missed", async () => {
   const store = await opened();
   const seen: (readonly string[] | null)[] = [];
