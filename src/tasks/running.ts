@@ -49,6 +49,8 @@ interface Running {
 export class RunningTasks {
   readonly #options: RunningOptions;
   readonly #running = new Map<string, Running>();
+  /** Claims that are being stored: each may be this daemon's own, and be changed by others, before that is known here. */
+  readonly #claiming = new Map<string, Promise<unknown>>();
   readonly #stopping = new AbortController();
 
   constructor(options: RunningOptions) {
@@ -90,9 +92,10 @@ export class RunningTasks {
    */
   async recheck(taskIds: readonly string[] | null): Promise<void> {
     const { ledger, log } = this.#options;
-    const ids = (taskIds ?? [...this.#running.keys()]).filter((id) => this.#running.has(id));
-    for (const id of ids) {
+    const own = new Set([...this.#running.keys(), ...this.#claiming.keys()]);
+    for (const id of taskIds?.filter((each) => own.has(each)) ?? own) {
       try {
+        await this.#claiming.get(id);
         const record = await ledger.tasks.get(id);
         const running = this.#running.get(id);
         // It may have ended here meanwhile, which is another change.
@@ -108,6 +111,16 @@ export class RunningTasks {
    * crashed.
    */
   async claim(record: StoredTask): Promise<StoredTask | null> {
+    const claimed = this.#claim(record);
+    this.#claiming.set(record.id, claimed);
+    try {
+      return await claimed;
+    } finally {
+      this.#claiming.delete(record.id);
+    }
+  }
+
+  async #claim(record: StoredTask): Promise<StoredTask | null> {
     const { ledger, clock } = this.#options;
     const now = clock.now();
     const task = record.value.status === "processing" ? leftBehind(record.value, now) : record.value;

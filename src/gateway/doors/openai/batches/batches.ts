@@ -24,6 +24,8 @@ export const BATCH_JOB = "batch";
 /** Of one model; each holds some of its lines in memory. */
 const MAX_AT_ONCE = 16;
 const DAY_MS = 86_400_000;
+/** Later than this a batch without a task never gets one. */
+const TASK_FOLLOWS_MS = 60_000;
 /** After a batch's end. */
 const KEPT_MS = 30 * DAY_MS;
 
@@ -52,7 +54,8 @@ export type NewBatch = Pick<
 /** A batch that is being answered. */
 interface Running {
   readonly tenant: string;
-  readonly model: string;
+  /** "" until its record has been read. */
+  model: string;
   lines: Lines | null;
   stop: Stop | null;
   readonly ended: Promise<void>;
@@ -157,22 +160,24 @@ export class Batches implements Job {
 
   async run({ id, tenant, cancellation, stopping }: JobRun): Promise<TaskResult> {
     const { promise: ended, resolve } = Promise.withResolvers<void>();
-    const record = await this.#records.get(id);
-    if (record === null || hasEnded(record.value)) return resultOf(record?.value ?? null);
-    const running: Running = { tenant, model: record.value.model, lines: null, stop: null, ended };
+    const running: Running = { tenant, model: "", lines: null, stop: null, ended };
     this.#running.set(id, running);
     const onShutdown = (): void => this.#stop(id, "shutdown");
     stopping.addEventListener("abort", onShutdown);
     if (stopping.aborted) onShutdown();
-    if (record.value.status === "cancelling") running.stop = "cancelled";
     // Whoever cancels the task means the batch.
     cancellation.onCancel = () => this.#stop(id, "cancelled");
-    const left = record.value.deadlineAt - this.#options.clock.now();
-    using _timer = this.#options.clock.after(Math.max(0, left), () => this.#stop(id, "expired"));
+    // Before the record is read: what changes after that is seen.
     using _elsewhere = this.#options.store.watch(batchCollection.name, (ids) => {
       if (ids === null || ids.includes(id)) void this.#changedElsewhere(id);
     });
     try {
+      const record = await this.#records.get(id);
+      if (record === null || hasEnded(record.value)) return resultOf(record?.value ?? null);
+      running.model = record.value.model;
+      if (record.value.status === "cancelling") this.#stop(id, "cancelled");
+      const left = record.value.deadlineAt - this.#options.clock.now();
+      using _timer = this.#options.clock.after(Math.max(0, left), () => this.#stop(id, "expired"));
       return resultOf(await this.#work(record, running));
     } finally {
       stopping.removeEventListener("abort", onShutdown);
@@ -319,6 +324,8 @@ export class Batches implements Job {
       const answered = await this.#results.counts(id);
       return { ...record, value: { ...value, counts: { ...answered, total: value.counts.total } } };
     }
+    // Its task is stored after it.
+    if (task === null && this.#options.clock.now() - record.createdAt < TASK_FOLLOWS_MS) return record;
     const message = task?.error?.message ?? "The batch's task no longer exists.";
     const errors = [{ code: task?.error?.code ?? "internal", message, param: null, line: null }];
     const status = task?.status === "cancelled" ? "cancelled" : "failed";
