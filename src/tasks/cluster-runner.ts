@@ -81,7 +81,8 @@ export class ClusterRunner implements Dispatcher {
   async settled(): Promise<void> {
     const isUp = this.#options.connection.isUp;
     for (const worker of this.#workers.values()) await worker.close(!isUp).catch(() => {});
-    for (const queue of this.#queues.values()) await queue.then((made) => made.close()).catch(() => {});
+    // One that is being made waits for Redis, and none has anything that is not the store's.
+    if (isUp) for (const queue of this.#queues.values()) await queue.then((made) => made.close()).catch(() => {});
     this.#client?.disconnect();
   }
 
@@ -107,7 +108,9 @@ export class ClusterRunner implements Dispatcher {
   }
 
   wake(lane: string): void {
-    if (this.#state === "running" && !this.#workers.has(lane)) void this.#take(lane);
+    if (this.#state !== "running" || this.#workers.has(lane)) return;
+    // The next look tries again.
+    this.#take(lane).catch((error: unknown) => this.#options.log.debug({ err: error, queue: lane }, "the queue"));
   }
 
   /** BullMQ also has the time. */

@@ -188,9 +188,10 @@ export class Tasks {
     while (!this.#isClosed) {
       try {
         await this.#countPending();
+        if (this.#isClosed) return;
         this.#watching ??= this.#options.store.watch(taskCollection.name, (ids) => this.#changedElsewhere(ids));
         await this.#dispatcher.start();
-        this.#webhooks.start();
+        if (!this.#isClosed) this.#webhooks.start();
         return;
       } catch (error) {
         log.error({ err: error }, "tasks cannot be read; trying again");

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { systemClock } from "../../../src/core/clock.ts";
 import type { ApiKey } from "../../../src/core/config.ts";
 import { AssistantError } from "../../../src/core/errors.ts";
@@ -91,6 +91,16 @@ test("as many run at once as may, and the next begins when one has ended", async
   calls[2]?.answer("three");
   expect(await ended(third)).toBe("completed");
   expect((await tasks.get(third, null)).value.result).toMatchObject({ text: "three", model: "river" });
+});
+
+test("what is closed while it starts begins nothing", async () => {
+  await create({});
+  const watch = vi.spyOn(store, "watch");
+  const started = tasks.start();
+  tasks.close();
+  await started;
+  expect(watch).not.toHaveBeenCalled();
+  expect(calls).toEqual([]);
 });
 
 test("two requests with one key at once are one task", async () => {
