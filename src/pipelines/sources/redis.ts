@@ -3,7 +3,7 @@ import type { Redis } from "ioredis";
 import type { SourceSettings } from "../../config/schema/stages.ts";
 import { connectRedis, DEFAULT_REDIS, placeOf } from "../redis.ts";
 import { addressOf } from "../secrets.ts";
-import { isHopeless, Pauses, requestOf, type Source, type SourcePorts } from "./source.ts";
+import { isHopeless, Pauses, pause, requestOf, type Source, type SourcePorts } from "./source.ts";
 
 /** How long a command waits for a message. */
 const WAIT_S = 1;
@@ -75,11 +75,17 @@ interface LoopContext {
 async function listLoop({ key, ports, connect, always, waiting }: LoopContext): Promise<void> {
   const taken = `${key}:taken`;
   const first = await connect();
-  let isRestored = false;
-  const restore = async (): Promise<void> => {
-    // Left by a daemon that ended while it answered them.
-    while (!isRestored && (await first.lmove(taken, key, "RIGHT", "LEFT")) !== null);
-    isRestored = true;
+  /** Once, before any is taken: what a daemon left that ended while it answered them. */
+  let restored: Promise<void> | null = null;
+  const restore = (): Promise<void> => {
+    restored ??= takeBack().catch((error: unknown) => {
+      restored = null;
+      throw error;
+    });
+    return restored;
+  };
+  const takeBack = async (): Promise<void> => {
+    while ((await first.lmove(taken, key, "RIGHT", "LEFT")) !== null);
   };
   const one = async (redis: Redis): Promise<void> => {
     await restore();
@@ -143,7 +149,11 @@ async function streamLoop({ key, group, ports, connect, always, waiting }: LoopC
       let held: Entry | undefined;
       await always(async () => {
         await make(redis);
-        held ??= await next(redis);
+        held ??= await next(redis).catch((error: unknown) => {
+          // The server may have lost the group with its data.
+          isMade = false;
+          throw error;
+        });
         if (held === undefined) return;
         await settle(redis, held);
         held = undefined;
@@ -160,7 +170,7 @@ function messageIn(fields: readonly string[]): string {
   return table["value"] ?? table["message"] ?? JSON.stringify(table);
 }
 
-async function channelLoop({ key, ports, signal, connect }: LoopContext): Promise<void> {
+async function channelLoop({ key, ports, signal, connect, always, waiting: until }: LoopContext): Promise<void> {
   const redis = await connect();
   const waiting: string[] = [];
   let running = 0;
@@ -182,10 +192,13 @@ async function channelLoop({ key, ports, signal, connect }: LoopContext): Promis
     else waiting.push(message);
     work();
   });
-  // The library subscribes again after it has connected again.
-  await redis.subscribe(key).catch((error: Error) => {
-    if (!signal.aborted) throw error;
+  await always(async () => {
+    await until(redis, redis.subscribe(key));
+    // From now on the library subscribes again after it has connected again.
+    await pause(FOR_EVER_MS, signal);
   });
 }
+/** The longest that a timer can be set to. */
+const FOR_EVER_MS = 2 ** 31 - 1;
 /** Nothing holds up whoever publishes on a channel. */
 const MAX_WAITING = 1_000;
