@@ -58,6 +58,8 @@ export class Workers implements RemoteSource, WorkerEvents {
   readonly #byEndpoint = new Map<string, Worker>();
   readonly #byName = new Map<string, Named>();
   #registrations = 0;
+  /** Those of an earlier daemon that are being asked how they are. */
+  #before: readonly WorkerRegistration[] = [];
   #timer: Timer | null = null;
   #closed = false;
   /** Set by whoever adds it to the sources of candidates. */
@@ -83,17 +85,22 @@ export class Workers implements RemoteSource, WorkerEvents {
   }
 
   async #takeUp(): Promise<void> {
-    const before = await this.#stored.all();
+    this.#before = await this.#stored.all();
     const health = new Map<string, boolean>();
-    await forEachOf(new Map(before.map((one) => [one.endpoint, one])).values(), async ({ endpoint, protocol }) => {
-      health.set(endpoint, (await workerDrivers[protocol].health(endpoint)) === "well");
-    });
+    await forEachOf(
+      new Map(this.#before.map((one) => [one.endpoint, one])).values(),
+      async ({ endpoint, protocol }) => {
+        health.set(endpoint, (await workerDrivers[protocol].health(endpoint)) === "well");
+      },
+    );
+    // Without those that were registered or unregistered meanwhile.
+    const before = this.#before.filter((registration) => this.#find(registration) === null);
+    this.#before = [];
     const lost = before.filter(({ endpoint }) => health.get(endpoint) !== true);
-    for (const registration of before)
-      if (health.get(registration.endpoint) === true && this.#find(registration) === null) this.#add(registration);
+    for (const registration of before) if (health.get(registration.endpoint) === true) this.#add(registration);
     for (const { name, endpoint } of lost)
       this.#ports.log.warn({ name, endpoint }, "a worker did not answer after the restart and was forgotten");
-    await this.#stored.remove(lost.filter((registration) => this.#find(registration) === null));
+    await this.#stored.remove(lost);
   }
 
   close(): void {
@@ -122,6 +129,7 @@ export class Workers implements RemoteSource, WorkerEvents {
       );
     if (this.#registrations >= MAX_REGISTRATIONS)
       throw new AssistantError("no_capacity", `There are ${MAX_REGISTRATIONS} workers, and no room for more.`);
+    this.#forgetBefore(registration);
     await this.#stored.add(registration);
     if (this.#find(registration) !== null) throw duplicated();
     this.#add(registration);
@@ -131,9 +139,9 @@ export class Workers implements RemoteSource, WorkerEvents {
   /** Nothing happens where it is not registered. */
   async unregister(name: string, endpoint: string): Promise<void> {
     const worker = this.#byEndpoint.get(endpoint);
-    const registration = worker?.registrations.get(name);
-    if (worker === undefined || registration === undefined) return;
-    this.#remove(worker, [registration]);
+    const registration = worker?.registrations.get(name) ?? this.#forgetBefore({ name, endpoint });
+    if (registration === undefined) return;
+    if (worker !== undefined) this.#remove(worker, [registration]);
     await this.#stored.remove([registration]);
     this.#ports.log.info({ name, endpoint }, "a worker unregistered");
   }
@@ -230,6 +238,12 @@ export class Workers implements RemoteSource, WorkerEvents {
 
   #offered({ first, slots }: Named): ModelSpec[] {
     return this.#isOffered(first.name) ? [modelOf(first, slots)] : [];
+  }
+
+  #forgetBefore({ name, endpoint }: Pick<WorkerRegistration, "name" | "endpoint">): WorkerRegistration | undefined {
+    const known = this.#before.find((one) => one.name === name && one.endpoint === endpoint);
+    this.#before = this.#before.filter((one) => one !== known);
+    return known;
   }
 
   #find({ name, endpoint }: WorkerRegistration): WorkerRegistration | null {

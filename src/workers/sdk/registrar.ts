@@ -21,6 +21,7 @@ export class Registrar {
   readonly #stopped = new AbortController();
   #registered = false;
   #beat: NodeJS.Timeout | null = null;
+  #beating: Promise<void> = Promise.resolve();
 
   constructor(options: RegistrarOptions) {
     this.#options = options;
@@ -38,6 +39,8 @@ export class Registrar {
         this.#registered = true;
         metrics.agentState("registered");
         log.info(`Registered "${settings.llmName}" at ${endpoint}.`);
+        // The end came while it registered.
+        if (this.#stopped.signal.aborted) await this.unregister();
         this.#startBeating();
         return true;
       }
@@ -59,6 +62,8 @@ export class Registrar {
     if (this.#beat !== null) clearInterval(this.#beat);
     if (!this.#registered) return;
     this.#registered = false;
+    // It may be registering anew.
+    await this.#beating;
     const answer = await this.#post("./worker/unregister");
     if (typeof answer === "string") this.#options.log.warning(`Unregistering failed: ${answer}`);
     else await answer.body?.cancel();
@@ -78,14 +83,16 @@ export class Registrar {
   #startBeating(): void {
     const { heartbeatS } = this.#options.settings;
     if (heartbeatS === 0 || this.#beat !== null || this.#stopped.signal.aborted) return;
-    this.#beat = setInterval(() => void this.#sendBeat(), heartbeatS * 1000).unref();
+    this.#beat = setInterval(() => {
+      this.#beating = this.#sendBeat();
+    }, heartbeatS * 1000).unref();
   }
 
   async #sendBeat(): Promise<void> {
     const answer = await this.#post("./worker/heartbeat");
     if (typeof answer === "string") return;
     await answer.body?.cancel();
-    if (answer.status === 404) await this.#try();
+    if (answer.status === 404 && this.#registered) await this.#try();
   }
 
   async #post(path: string): Promise<Response | string> {

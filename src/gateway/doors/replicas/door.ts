@@ -147,6 +147,10 @@ function routeQuery({ query: given, headers }: FastifyRequest): {
 function keepAlive(reply: FastifyReply, replicaId: string, held: Held): void {
   reply.hijack();
   const { raw } = reply;
+  if (raw.destroyed) {
+    held.leave();
+    return;
+  }
   const write = (event: object): void => void raw.write(`data: ${JSON.stringify(event)}\n\n`);
   raw.writeHead(200, { "Content-Type": "text/event-stream", "Cache-Control": "no-cache", "X-Accel-Buffering": "no" });
   write({ status: "registered", replica_id: replicaId });
