@@ -58,7 +58,8 @@ export const spawnEngine: SpawnEngine = (spec, logFile, baseEnv) => {
 
 function watch(child: ChildProcess): EngineProcess {
   const pid = child.pid ?? -1;
-  const line = child.stdio[3];
+  // Undefined where there was no file descriptor left to start it.
+  const line = child.stdio?.[3];
   // A dying engine resets the pipe; `exit` reports its death.
   line?.on("error", () => {});
   let gone = false;

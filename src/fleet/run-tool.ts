@@ -29,8 +29,8 @@ export function runTool(
     let stderr = "";
     const end = (result: ToolResult): void => {
       clearTimeout(timer);
-      child.stdout.destroy();
-      child.stderr.destroy();
+      child.stdout?.destroy();
+      child.stderr?.destroy();
       child.unref();
       resolve(result);
     };
@@ -42,10 +42,11 @@ export function runTool(
       }
       end({ outcome: "failed", reason: `${command} did not answer within ${timeoutMs / 1000} s` });
     }, timeoutMs);
-    child.stdout.setEncoding("utf8").on("data", (part: string) => {
+    // There are none where there was no file descriptor left for them.
+    child.stdout?.setEncoding("utf8").on("data", (part: string) => {
       if (stdout.length < MAX_OUTPUT) stdout += part;
     });
-    child.stderr.setEncoding("utf8").on("data", (part: string) => {
+    child.stderr?.setEncoding("utf8").on("data", (part: string) => {
       if (stderr.length < MAX_OUTPUT) stderr += part;
     });
     child.once("error", (error: NodeJS.ErrnoException) => {

@@ -136,6 +136,8 @@ async function compute(
     signal,
   });
   const ended = new Promise<number | null>((resolve, reject) => child.once("error", reject).once("close", resolve));
+  // It has no pipes then, such as where no file descriptor was left for them.
+  if (child.pid === undefined) await ended;
   // A child that dies early breaks the pipe; its exit code says so.
   child.stdin.on("error", () => {}).end(JSON.stringify(jobs));
   const [out, complaint, code] = await Promise.all([text(child.stdout), text(child.stderr), ended]);
