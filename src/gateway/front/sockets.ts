@@ -98,7 +98,9 @@ export class Sockets {
         throw new AssistantError("queue_full", `${connections} WebSockets are open, which is the maximum.`, {
           remedy: "Close one.",
         });
-      void this.#open(request, stream, head, { route, identity, check: identify });
+      this.#open(request, stream, head, { route, identity, check: identify }).catch((error: unknown) =>
+        this.#refuse(request, stream as Socket, door, presentable(error)),
+      );
     } catch (thrown) {
       this.#refuse(request, stream as Socket, door, presentable(thrown));
     }
