@@ -182,10 +182,13 @@ describe("a response of the background", () => {
   it("is complete after a while, and a task meanwhile", async () => {
     const { id } = await client.responses.create(order("hello"));
     expect(await ends(id)).toMatchObject({ status: "incomplete", usage: { output_tokens: 3 } });
-    const { body } = await fetch(`${client.baseURL.replace("/v1", "/api/v1")}/tasks/${id}`).then(async (answer) => ({
-      body: (await answer.json()) as object,
-    }));
-    expect(body).toMatchObject({ task_id: id, status: "completed", result: { usage: { completion_tokens: 3 } } });
+    // It is stored after the response.
+    const task = await eventually("its task has ended", async () => {
+      const answer = await fetch(`${client.baseURL.replace("/v1", "/api/v1")}/tasks/${id}`);
+      const body = (await answer.json()) as { readonly status: string };
+      return body.status === "processing" ? undefined : body;
+    });
+    expect(task).toMatchObject({ task_id: id, status: "completed", result: { usage: { completion_tokens: 3 } } });
     await expect(client.responses.cancel(id)).rejects.toMatchObject({ status: 400 });
   });
 
