@@ -40,6 +40,21 @@ export interface CallBody {
   readonly headBytes?: number;
 }
 
+/**
+ * A body that was made here. Its bytes are written once somebody asks for them: most targets get others, and those of
+ * large bodies take long.
+ */
+export function bodyOf(json: JsonObject): CallBody {
+  let written: Buffer | null = null;
+  return {
+    json,
+    get bytes() {
+      written ??= Buffer.from(JSON.stringify(json));
+      return written;
+    },
+  };
+}
+
 /** What a form has besides its fields. */
 export interface CallForm {
   /** With the boundary. */

@@ -1,5 +1,6 @@
 import type { Conversations } from "../conversations/conversations.ts";
-import { decodeBody } from "../gateway/canonical/decode.ts";
+import { bodyOf } from "../core/inference.ts";
+import { decodedBody } from "../gateway/canonical/decode.ts";
 import { Pipelines } from "../pipelines/pipelines.ts";
 import type { DaemonLog } from "../telemetry/log.ts";
 import type { Components } from "./components.ts";
@@ -15,7 +16,7 @@ export function createPipelines(
   const pipelines = new Pipelines({
     inference,
     variable: (name) => current.env[name],
-    decode: (json) => decodeBody("chat", Buffer.from(JSON.stringify(json))),
+    decode: (json) => decodedBody("chat", bodyOf(json)),
     conversations: pipelineConversations(conversations, directory),
     log: log.part("pipelines"),
   });

@@ -1,8 +1,9 @@
 import { defaults } from "../config/defaults.ts";
 import type { Conversations } from "../conversations/conversations.ts";
 import { systemClock } from "../core/clock.ts";
+import { bodyOf } from "../core/inference.ts";
 import type { Tracer } from "../core/trace.ts";
-import { decodeBody } from "../gateway/canonical/decode.ts";
+import { decodedBody } from "../gateway/canonical/decode.ts";
 import type { Authorizer } from "../gateway/front/authorize.ts";
 import type { Stores } from "../store/stores.ts";
 import { kindOfLane } from "../tasks/jobs.ts";
@@ -25,7 +26,7 @@ export const createTasks = (
   new Tasks({
     store,
     inference,
-    decode: (json) => decodeBody("chat", Buffer.from(JSON.stringify(json))),
+    decode: (json) => decodedBody("chat", bodyOf(json)),
     callerOf: (tenant) => authorizer.callerOf(tenant),
     settings: () => current.config.tasks,
     slotsOf: (name) => {

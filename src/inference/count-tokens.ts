@@ -1,6 +1,6 @@
 import { AssistantError } from "../core/errors.ts";
 import { newRequestId } from "../core/ids.ts";
-import type { InferenceCall } from "../core/inference.ts";
+import { bodyOf, type InferenceCall } from "../core/inference.ts";
 import { answerOf } from "./collect.ts";
 import type { InferenceCore } from "./core.ts";
 
@@ -34,7 +34,7 @@ export async function countTokens(
     arrivedAt: performance.now(),
     operation: "tokenize",
     wire: "llamacpp.tokenize",
-    body: { json, bytes: Buffer.from(JSON.stringify(json)) },
+    body: bodyOf(json),
     prompt: {},
     streamed: false,
     maxTokens: 0,

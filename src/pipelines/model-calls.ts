@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { Cancellation } from "../core/cancellation.ts";
 import { newRequestId } from "../core/ids.ts";
-import type { CallBody, InferenceCall, JsonObject } from "../core/inference.ts";
+import { bodyOf, type CallBody, type InferenceCall, type JsonObject } from "../core/inference.ts";
 import { CallerGone } from "../core/upstream.ts";
 import { answerOf } from "../inference/collect.ts";
 import type { InferenceCore } from "../inference/core.ts";
@@ -131,8 +131,6 @@ class Asked implements Disposable {
     this.#cancel();
   }
 }
-
-const bodyOf = (json: JsonObject): CallBody => ({ json, bytes: Buffer.from(JSON.stringify(json)) });
 
 function formOf(fields: Readonly<Record<string, string>>, audio: Buffer): CallBody {
   const boundary = `assistant-${randomBytes(16).toString("hex")}`;

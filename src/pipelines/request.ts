@@ -1,5 +1,5 @@
 import { AssistantError } from "../core/errors.ts";
-import type { InferenceCall, JsonObject } from "../core/inference.ts";
+import { bodyOf, type InferenceCall, type JsonObject } from "../core/inference.ts";
 import { type JsonSchema, Type } from "../core/schema.ts";
 
 /** What a pipeline is asked. Further fields reach its stages. */
@@ -67,7 +67,7 @@ export function inputCall(
   request: PipelineRequest,
 ): Pick<InferenceCall, "body" | "prompt" | "streamed" | "maxTokens" | "operation" | "wire"> {
   return {
-    body: { json: request, bytes: Buffer.from(JSON.stringify(request)) },
+    body: bodyOf(request),
     prompt: { text: request.text },
     streamed: request["streamly"] !== false,
     maxTokens: 0,

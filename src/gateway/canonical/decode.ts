@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { AssistantError } from "../../core/errors.ts";
-import type { InferenceCall, JsonObject } from "../../core/inference.ts";
+import { bodyOf, type InferenceCall, type JsonObject } from "../../core/inference.ts";
 import type { DecodedBody } from "../front/door.ts";
 import { capabilitiesOf } from "../front/selector.ts";
 import type { Operation } from "./field-table.ts";
@@ -44,7 +44,7 @@ export function parseBody(bytes: Buffer): InferenceCall["body"] {
   const deep = tooDeep(value);
   if (deep !== null) throw tooDeepError(deep.replace(/^\./, ""));
   const json = (mayHoldHalves(text) ? wellFormed(value) : value) as JsonObject;
-  return { json, bytes: json === value && exact ? bytes : Buffer.from(JSON.stringify(json)) };
+  return json === value && exact ? { json, bytes } : bodyOf(json);
 }
 
 function parseText(text: string): unknown {
@@ -100,7 +100,7 @@ export function withoutCapability(body: InferenceCall["body"]): Pick<DecodedBody
   if (body.json["capability"] === undefined) return { body };
   const { capability, ...json } = body.json;
   const capabilities = capabilitiesOf(capability, "capability");
-  const without = { ...body, json, bytes: body.form === undefined ? Buffer.from(JSON.stringify(json)) : body.bytes };
+  const without = body.form === undefined ? bodyOf(json) : { ...body, json };
   return capabilities === undefined ? { body: without } : { body: without, capabilities };
 }
 
@@ -112,7 +112,7 @@ export function modelOf({ model }: JsonObject): string {
 }
 
 const rewritten = (operation: Operation, json: JsonObject): Pick<DecodedBody, "body" | "prompt"> => ({
-  body: { json, bytes: Buffer.from(JSON.stringify(json)) },
+  body: bodyOf(json),
   prompt: promptOf(operation, json),
 });
 

@@ -49,7 +49,7 @@ export function checkFields(operation: Operation, body: JsonObject): JsonObject 
     if (field.dropped?.includes(value)) {
       known ??= { ...body };
       delete known[name];
-    } else if (value !== null && !field.passes(value)) throw wrong(name, field, value);
+    } else if (value !== null && value !== undefined && !field.passes(value)) throw wrong(name, field, value);
   }
   const checked = known ?? body;
   if (operation !== "chat" && operation !== "completion") return checked;

@@ -1,4 +1,4 @@
-import type { JsonObject, WireFormat } from "../../../core/inference.ts";
+import { bodyOf, type JsonObject, type WireFormat } from "../../../core/inference.ts";
 import { checkContentType, decodedBody, parseBody } from "../../canonical/decode.ts";
 import type { DecodedBody, Door, InferenceRoute } from "../../front/door.ts";
 import { apiKeyOf, bearerOf } from "../../front/keys.ts";
@@ -43,11 +43,6 @@ const countTokens = route("/v1/messages/count_tokens", "llamacpp.tokens", (bytes
     checked: () => ({ ...forEngines(decoded, translated), prompt: {} }),
     translate: (client) => translatedSink(client, false, new CountTranslator(translated)),
   };
-});
-
-const bodyOf = (json: DecodedBody["body"]["json"]): DecodedBody["body"] => ({
-  json,
-  bytes: Buffer.from(JSON.stringify(json)),
 });
 
 /**

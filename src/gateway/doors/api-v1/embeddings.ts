@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyRequest } from "fastify";
 import { requiredText, text } from "../../../config/schema/kit.ts";
 import { AssistantError } from "../../../core/errors.ts";
 import { newRequestId } from "../../../core/ids.ts";
+import { bodyOf } from "../../../core/inference.ts";
 import { Type } from "../../../core/schema.ts";
 import { answerOf } from "../../../inference/collect.ts";
 import type { InferenceCore } from "../../../inference/core.ts";
@@ -86,7 +87,6 @@ async function vectorsOf(
 ): Promise<Vectors> {
   const { caller } = request.identity;
   const model = name ?? DEFAULT_MODELS.find((candidate) => directory.find(candidate) !== undefined) ?? "";
-  const json = { model, input: texts };
   using cancellation = cancellationOf(request.raw.socket);
   const ended = authorizer.admit(request.identity);
   try {
@@ -100,7 +100,7 @@ async function vectorsOf(
       selector: { model, among: onlyModels },
       operation: "embedding",
       wire: "openai.embedding",
-      body: { json, bytes: Buffer.from(JSON.stringify(json)) },
+      body: bodyOf({ model, input: texts }),
       prompt: { text: texts },
       streamed: false,
       maxTokens: 0,

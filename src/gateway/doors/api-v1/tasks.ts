@@ -4,7 +4,7 @@ import { choice, integer, text } from "../../../config/schema/kit.ts";
 import { conversationNotFound } from "../../../conversations/conversations.ts";
 import type { TaskSettings } from "../../../core/config.ts";
 import { AssistantError, isAssistantError } from "../../../core/errors.ts";
-import type { Caller } from "../../../core/inference.ts";
+import { bodyOf, type Caller } from "../../../core/inference.ts";
 import { Type } from "../../../core/schema.ts";
 import { type ModelDirectory, resolveModel } from "../../../inference/resolve.ts";
 import { TaskBody } from "../../../tasks/body.ts";
@@ -13,7 +13,7 @@ import { type TaskOrder, type TaskOrigin, type TaskStatus, taskStatuses } from "
 import type { Owner, Tasks } from "../../../tasks/tasks.ts";
 import { checkWebhookUrl } from "../../../tasks/webhook-post.ts";
 import { reportOf, taskResponse } from "../../../tasks/wire.ts";
-import { decodeBody } from "../../canonical/decode.ts";
+import { decodedBody } from "../../canonical/decode.ts";
 import { type Authorizer, ownerOf as ownerOfIdentity } from "../../front/authorize.ts";
 import { checkedBody } from "../../front/checked-body.ts";
 import type { RouteDescription } from "../../front/describe.ts";
@@ -146,9 +146,7 @@ async function orderOf(
   if (body.webhook_url !== undefined) checkWebhookUrl(body.webhook_url, webhooks.allowPrivate);
   const { request, schema } = orderedOf(body, model);
   // What engines would refuse is refused now, not when the task runs.
-  inClientsNames(body, () =>
-    decodeBody("chat", Buffer.from(JSON.stringify({ ...request, model: model.name }))).checked?.(),
-  );
+  inClientsNames(body, () => decodedBody("chat", bodyOf({ ...request, model: model.name })).checked?.());
   return {
     model: model.name,
     fallbacks: (body.fallback_models ?? []).map((name, index) =>

@@ -1,8 +1,8 @@
 import { steadyClock } from "../../../core/clock.ts";
 import { AssistantError } from "../../../core/errors.ts";
-import type { InferenceCall, JsonObject } from "../../../core/inference.ts";
+import { bodyOf, type InferenceCall, type JsonObject } from "../../../core/inference.ts";
 import type { ModelSpec } from "../../../core/model.ts";
-import { decodeBody } from "../../canonical/decode.ts";
+import { decodedBody } from "../../canonical/decode.ts";
 import { invalid } from "../../canonical/rules.ts";
 import type { DecodedBody } from "../../front/door.ts";
 import { AnswerTensors } from "./answer.ts";
@@ -75,10 +75,9 @@ function decoded(
   body: JsonObject,
   { extraOutputs, priority, timeoutMs }: Omit<Settings, "fields" | "stream">,
 ): DecodedInfer {
-  const bytes = Buffer.from(JSON.stringify({ model: request.model, ...body }));
   return {
     call: {
-      ...decodeBody(operation, bytes),
+      ...decodedBody(operation, bodyOf({ model: request.model, ...body })),
       ...(request.capabilities === undefined ? {} : { capabilities: request.capabilities }),
       operation,
       wire: wires[operation],

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from "node:http";
-import type { InferenceCall, JsonObject } from "../../../core/inference.ts";
+import { bodyOf, type InferenceCall, type JsonObject } from "../../../core/inference.ts";
 import { decodeBody, modelOf, parseBody } from "../../canonical/decode.ts";
 import { checkFields } from "../../canonical/fields.ts";
 import { boolean, INT32_MAX, invalid, isObject, isString, mustBe, type Rule, shown } from "../../canonical/rules.ts";
@@ -151,8 +151,7 @@ function otherFields(body: InferenceCall["body"]): InferenceCall["body"] {
   const whole = { ...others, prompt: "" };
   const known = checkFields("completion", whole);
   if (known === whole) return body;
-  const json = { ...known, prompt };
-  return { json, bytes: Buffer.from(JSON.stringify(json)) };
+  return bodyOf({ ...known, prompt });
 }
 
 function generating(

@@ -1,6 +1,6 @@
 import { AssistantError, isAssistantError } from "../../../core/errors.ts";
-import type { JsonObject } from "../../../core/inference.ts";
-import { decodeBody } from "../../canonical/decode.ts";
+import { bodyOf, type JsonObject } from "../../../core/inference.ts";
+import { decodedBody } from "../../canonical/decode.ts";
 import type { Operation } from "../../canonical/field-table.ts";
 import { boolean, invalid, isObject, mustBe, text } from "../../canonical/rules.ts";
 import type { DecodedBody } from "../../front/door.ts";
@@ -51,7 +51,7 @@ const OWN_NAMES: readonly (readonly [canonical: string, own: string])[] = [
 
 /** A body in OpenAI's format as if a client had sent it; mistakes are named as this API names them. */
 export function canonical(operation: Operation, body: JsonObject): DecodedBody {
-  const decoded = decodeBody(operation, Buffer.from(JSON.stringify(body)));
+  const decoded = decodedBody(operation, bodyOf(body));
   const { checked } = decoded;
   if (checked === undefined) return decoded;
   return {

@@ -1,5 +1,5 @@
-import type { AnswerSink, JsonObject } from "../../../core/inference.ts";
-import { decodeBody } from "../../canonical/decode.ts";
+import { type AnswerSink, bodyOf, type JsonObject } from "../../../core/inference.ts";
+import { decodeBody, decodedBody } from "../../canonical/decode.ts";
 import { serviceTiers } from "../../canonical/field-table.ts";
 import type { DecodedBody } from "../../front/door.ts";
 import { translatedSink } from "../../front/translated-sink.ts";
@@ -32,7 +32,7 @@ export function decodeCompletion(bytes: Buffer): DecodedBody {
   const prompts = [prompt].flat();
   // Without the numbers of the prompt's tokens and their probabilities nothing could be put before those of the answer.
   if (echo !== true || logprobs !== null || !prompts.every((text) => typeof text === "string")) return decoded;
-  const plain = decodeBody("completion", Buffer.from(JSON.stringify({ ...rest, prompt, n })));
+  const plain = decodedBody("completion", bodyOf({ ...rest, prompt, n }));
   return {
     ...decoded,
     ...plain,

@@ -1,5 +1,5 @@
 import { AssistantError } from "../../../core/errors.ts";
-import type { JsonObject } from "../../../core/inference.ts";
+import { bodyOf, type JsonObject } from "../../../core/inference.ts";
 import { parseWorkerInput, type WorkerMessage } from "../../../core/worker.ts";
 import type { Workers } from "../../../workers/registry.ts";
 import { checkContentType, decodedBody, parseBody } from "../../canonical/decode.ts";
@@ -48,8 +48,7 @@ function decoded(fields: Fields, tenant: string, workers: Workers): DecodedBody 
   const chat = { name, tenant, historyId: historyField(fields), userId: userOrNobody(fields) };
   const reservation = workers.reservationOf(chat);
   const messages = messagesOf(textField(fields, "input"));
-  const json = { model: name, messages, stream: true };
-  const body = decodedBody("chat", { json, bytes: Buffer.from(JSON.stringify(json)) });
+  const body = decodedBody("chat", bodyOf({ model: name, messages, stream: true }));
   if (reservation === null)
     return {
       ...body,

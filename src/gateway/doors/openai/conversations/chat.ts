@@ -1,6 +1,6 @@
 import { chatTurn, continued } from "../../../../conversations/chat.ts";
 import { AssistantError, isAssistantError } from "../../../../core/errors.ts";
-import type { AnswerSink, InferenceCall, JsonObject } from "../../../../core/inference.ts";
+import { type AnswerSink, bodyOf, type InferenceCall, type JsonObject } from "../../../../core/inference.ts";
 import { decodedBody } from "../../../canonical/decode.ts";
 import { checkMessages, messages as messageList } from "../../../canonical/messages.ts";
 import { invalid, mustBe } from "../../../canonical/rules.ts";
@@ -29,8 +29,7 @@ async function serve(given: InferenceCall, client: AnswerSink, ports: Conversati
   const { systemPrompt, items } = turn;
   const before = await history({ added: items, systemPrompt, tools: rest["tools"], maxTokens: given.maxTokens });
   const chat = continued(before, turn);
-  const json = { ...rest, messages: chat.messages };
-  const { checked, ...body } = decodedBody("chat", { json, bytes: Buffer.from(JSON.stringify(json)) });
+  const { checked, ...body } = decodedBody("chat", bodyOf({ ...rest, messages: chat.messages }));
   const answer = new ResponseAnswer({
     ...{ id: newResponseId(), createdAt: 0, model: "", repeated: {}, summarizes: false, inputItems: 0 },
   });

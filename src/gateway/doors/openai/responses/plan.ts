@@ -1,6 +1,6 @@
 import { isAssistantError } from "../../../../core/errors.ts";
-import type { InferenceCall } from "../../../../core/inference.ts";
-import { decodeBody } from "../../../canonical/decode.ts";
+import { bodyOf, type InferenceCall } from "../../../../core/inference.ts";
+import { decodedBody } from "../../../canonical/decode.ts";
 import { ResponseAnswer } from "./answer.ts";
 import { inClientsNames, type ResponseRequest } from "./request.ts";
 import { eventText } from "./sink.ts";
@@ -26,7 +26,7 @@ export function newAnswer(
 export function chatOf(
   request: ResponseRequest,
 ): Pick<InferenceCall, "body" | "checked" | "prompt" | "streamed" | "maxTokens"> {
-  const { model: _, ...chat } = decodeBody("chat", Buffer.from(JSON.stringify(request.chat)));
+  const { model: _, ...chat } = decodedBody("chat", bodyOf(request.chat));
   return { ...chat, checked: () => named(request, () => chat.checked?.() ?? chat) };
 }
 
