@@ -16,6 +16,8 @@ interface EngineEntry extends Omit<EngineInstallation, "availability"> {
   readonly noticesDisconnects: boolean;
   /** Why it cannot be used, or null. */
   readonly problem: string | null;
+  /** What it was built with that a new build would not be, or null. */
+  readonly outdated: string | null;
 }
 
 interface EngineList {
@@ -65,6 +67,9 @@ export default class EngineListCommand extends BaseCommand {
     if (building !== null) this.log(`\nThe native engine is being built in the background: ${building}.`);
     else if (all.every(({ origin }) => origin === "embedded"))
       this.log("\nThe native engine is faster: `assistant engine build` builds it.");
+    const used = all.find(({ auto }) => auto)?.availability;
+    if (used?.available === true && used.outdated !== undefined)
+      this.log(`\nThe engine in use was built with ${used.outdated.parts}. ${used.outdated.remedy}`);
     return { building, auto, choice, engines };
   }
 
@@ -87,9 +92,15 @@ export default class EngineListCommand extends BaseCommand {
   }
 }
 
-type Facts = Pick<EngineEntry, "version" | "backends" | "noticesDisconnects" | "problem">;
+type Facts = Pick<EngineEntry, "version" | "backends" | "noticesDisconnects" | "problem" | "outdated">;
 
 const factsOf = (found: EngineAvailability): Facts =>
   found.available
-    ? { version: found.version, backends: found.backends, noticesDisconnects: found.noticesDisconnects, problem: null }
-    : { version: null, backends: [], noticesDisconnects: false, problem: found.reason };
+    ? {
+        version: found.version,
+        backends: found.backends,
+        noticesDisconnects: found.noticesDisconnects,
+        problem: null,
+        outdated: found.outdated?.parts ?? null,
+      }
+    : { version: null, backends: [], noticesDisconnects: false, problem: found.reason, outdated: null };

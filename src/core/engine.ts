@@ -88,6 +88,8 @@ export type EngineAvailability =
       readonly version: string;
       /** Backends it was built with, such as `cpu`, `cuda`. */
       readonly backends: readonly string[];
+      /** A build of an earlier version of Assistant: what it was built with, and how to get a new one. */
+      readonly outdated?: { readonly parts: string; readonly remedy: string };
     } & InstanceTraits)
   | { readonly available: false; readonly reason: string; readonly remedy: string };
 

@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
-import { chmod, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { chooseBuild } from "../../src/engines/llama-server/builds.ts";
@@ -65,6 +65,13 @@ test("is used once it is there, and told of once", async () => {
   expect((await status()).stderr).toBe("");
   // There is nothing left to build.
   expect(await begin()).toMatchObject({ started: false, reason: expect.stringContaining("engine list") });
+  const [{ path }] = (await json("engine", "list"))["engines"] as [{ path: string }];
+  const manifest = join(dirname(path), "manifest.json");
+  const { patches, ...rest } = JSON.parse(await readFile(manifest, "utf8")) as { patches: object[] };
+  await writeFile(manifest, JSON.stringify({ ...rest, patches: patches.slice(1) }));
+  const list = await assistant.run(["engine", "list"]);
+  expect(list.stdout).toMatch(/built with no or older versions of the patches 0001-.*`assistant engine build`/u);
+  expect(await begin()).toEqual({ started: true, reason: null });
 });
 
 test("that fails disturbs nothing, is reported, and not tried again while nothing has changed", async () => {

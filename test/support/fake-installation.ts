@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { adminRoutes } from "../../src/api/routes.ts";
 import type { DaemonStatus, InstanceStatus } from "../../src/api/status.ts";
-import { CACHE_SCOPES_PATCH, DEPARTED_CLIENTS_PATCH } from "../../src/engines/llama-server/build/manifest.ts";
+import { currentRecipe, type Recipe } from "../../src/engines/llama-server/build/recipe.ts";
 import {
   compileCache,
   eventually,
@@ -164,13 +164,16 @@ NODE_COMPILE_CACHE="${compileCache}" exec "${process.execPath}" "${main}" "$@"
 const writeManifest = async (binary: string, patched: boolean): Promise<void> =>
   writeFile(join(dirname(binary), "manifest.json"), JSON.stringify(await manifestOf(binary, patched)));
 
+async function recipeOf(patched: boolean): Promise<Recipe> {
+  const recipe = await currentRecipe();
+  return patched ? recipe : { ...recipe, patches: [] };
+}
+
 const manifestOf = async (binary: string, patched: boolean): Promise<object> => ({
   schema: 1,
   engine: "llama-server",
-  sourceTag: "fake",
+  ...(await recipeOf(patched)),
   sourceCommit: "0",
-  patches: (patched ? [DEPARTED_CLIENTS_PATCH, CACHE_SCOPES_PATCH] : []).map((name) => ({ name, sha256: "0" })),
-  flags: [],
   backends: ["cpu", "cuda"],
   compiler: "none",
   builtAt: "2026-01-01T00:00:00Z",

@@ -25,6 +25,10 @@ export async function engineFindings(
   );
   const findings = states.map(({ engine, availability }) => engineFinding(engine, availability));
   for (const { engine, availability } of states) {
+    if (availability.available && availability.outdated !== undefined) {
+      const { parts, remedy } = availability.outdated;
+      findings.push(finding(engine.id, "warning", `built by another version of Assistant, with ${parts}`, remedy));
+    }
     if (!mustSeparate || !availability.available || availability.separatesCaches) continue;
     findings.push(
       finding(

@@ -14,7 +14,7 @@ import {
 import { findSource } from "../../../src/engines/llama-server/build/source.ts";
 import { toolRunner } from "../../../src/engines/llama-server/build/tool.ts";
 import { findToolchain } from "../../../src/engines/llama-server/build/toolchain.ts";
-import { findLlamaServer } from "../../../src/engines/llama-server/installation.ts";
+import { type FoundEngine, findLlamaServer } from "../../../src/engines/llama-server/installation.ts";
 import type { CommandContext } from "../cli/context.ts";
 import { engineFolder } from "../stores.ts";
 
@@ -46,7 +46,7 @@ export async function startInBackground(
   const attempt = JSON.stringify([source.commit, source.patches.map(({ sha256 }) => sha256), compiler]);
   const reason = reasonAgainst({
     enabled: config.buildInBackground,
-    settled: found.available || found.origin === "configured" || choice.engine !== "auto",
+    settled: (found.available && !isRenewable(found)) || found.origin === "configured" || choice.engine !== "auto",
     missing: search.complete ? [] : search.missing,
     attempt,
     last,
@@ -63,6 +63,10 @@ export async function startInBackground(
   child.unref();
   return { started: true, reason: null };
 }
+
+/** A build of ours, which another version of Assistant has made with what has changed since. */
+const isRenewable = (found: FoundEngine): boolean =>
+  found.available && found.origin === "built" && found.outdated !== undefined;
 
 const END_POLL_MS = 50;
 

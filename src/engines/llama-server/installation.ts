@@ -11,6 +11,7 @@ import {
   DEPARTED_CLIENTS_PATCH,
   readManifest,
 } from "./build/manifest.ts";
+import { currentRecipe, outdatedParts } from "./build/recipe.ts";
 import { listBuilds } from "./builds.ts";
 import { builtBinary } from "./layout.ts";
 import { flagsOf } from "./settings.ts";
@@ -125,6 +126,9 @@ export async function inspectLlamaServer(path: string, origin: EngineOrigin): Pr
   }
   const backends = manifest?.backends ?? (devicesText instanceof Error ? ["cpu"] : backendsOf(devicesText));
   const noticesDisconnects = carriesPatch(manifest, DEPARTED_CLIENTS_PATCH);
+  // It is used all the same, whether or not a new one could be built.
+  const recipe = manifest === null ? null : await currentRecipe().catch(() => null);
+  const parts = manifest === null || recipe === null ? null : outdatedParts(manifest, recipe);
   return {
     available: true,
     path,
@@ -133,9 +137,16 @@ export async function inspectLlamaServer(path: string, origin: EngineOrigin): Pr
     backends,
     noticesDisconnects,
     separatesCaches: carriesPatch(manifest, CACHE_SCOPES_PATCH),
+    ...(parts === null ? {} : { outdated: { parts, remedy: renewalOf(origin) } }),
     manifest,
   };
 }
+
+const renewalOf = (origin: EngineOrigin): string => {
+  if (origin === "configured") return "Run `assistant engine build`, and remove `[engine] llama_server_path`.";
+  if (origin === "chosen") return "Run `assistant engine build`, then `assistant engine use auto`.";
+  return "Run `assistant engine build`.";
+};
 
 const remedyFor = (origin: EngineOrigin): string => {
   if (origin === "configured") return "Correct `[engine] llama_server_path` in config.toml, or remove it.";

@@ -41,9 +41,8 @@ export async function readManifest(binary: string): Promise<BuildManifest | null
     const file = await realpath(binary);
     const [text, info] = await Promise.all([readFile(join(dirname(file), MANIFEST_NAME), "utf8"), stat(file)]);
     const manifest = JSON.parse(text) as BuildManifest;
-    return manifest.schema === 1 && manifest.binaryBytes === info.size && Array.isArray(manifest.patches)
-      ? manifest
-      : null;
+    const isWhole = manifest.schema === 1 && Array.isArray(manifest.patches) && Array.isArray(manifest.flags);
+    return isWhole && manifest.binaryBytes === info.size ? manifest : null;
   } catch {
     return null;
   }

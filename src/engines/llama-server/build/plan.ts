@@ -30,7 +30,7 @@ export interface PlanWishes {
 }
 
 // No web page, TLS or test programs: the engine is reached over a Unix socket by our gateway alone.
-const commonFlags = [
+export const commonFlags = [
   "-DCMAKE_BUILD_TYPE=Release",
   "-DBUILD_SHARED_LIBS=OFF",
   "-DLLAMA_BUILD_UI=OFF",

@@ -22,10 +22,17 @@ export interface Source {
   readonly libraries: string | null;
 }
 
+const sourceFolder = (): string => join(dirname(fileURLToPath(import.meta.resolve("node-llama-cpp"))), "..", "llama");
+
+/** The release of llama.cpp that node-llama-cpp's package carries. */
+export async function pinnedTag(): Promise<string> {
+  const text = await readFile(join(sourceFolder(), "llama.cpp.info.json"), "utf8");
+  return (JSON.parse(text) as { readonly tag: string }).tag;
+}
+
 /** Facts of the source on this machine. With `stock` without our patches. */
 export async function findSource(run: RunTool, stock: boolean): Promise<Source> {
-  const folder = join(dirname(fileURLToPath(import.meta.resolve("node-llama-cpp"))), "..", "llama");
-  const bundle = join(folder, "gitRelease.bundle");
+  const bundle = join(sourceFolder(), "gitRelease.bundle");
   if (!existsSync(bundle)) {
     throw new AssistantError(
       "engine_build_failed",
@@ -35,7 +42,7 @@ export async function findSource(run: RunTool, stock: boolean): Promise<Source> 
       },
     );
   }
-  const { tag } = JSON.parse(await readFile(join(folder, "llama.cpp.info.json"), "utf8")) as { tag: string };
+  const tag = await pinnedTag();
   const heads = await run("git", ["bundle", "list-heads", bundle]).catch(() => "");
   const [patches, libraries] = stock ? [[], null] : await Promise.all([findPatches(), findLibraries(tag)]);
   return { bundle, tag, commit: heads.slice(0, 12), patches, libraries };
@@ -86,7 +93,8 @@ export async function librariesIn(folder: string, tag: string, gpu: string | fal
   }
 }
 
-async function findPatches(): Promise<Source["patches"]> {
+/** Our changes, in the order in which they are applied. */
+export async function findPatches(): Promise<Source["patches"]> {
   // Patches stay where the sources are: the compiled program in dist/ has no copy.
   const folder = join(packageRoot, "src", "engines", "llama-server", "patches");
   const names = (await readdir(folder)).filter((name) => name.endsWith(".patch")).sort();

@@ -21,7 +21,7 @@ afterEach(() => rm(enginesDir, { recursive: true, force: true }));
 async function writeBuild(folder: string, text: string, builtAt = "2026-01-01T00:00:00Z"): Promise<void> {
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, "llama-server"), text);
-  const manifest = { schema: 1, sourceTag: "v1", patches: [], builtAt, binaryBytes: text.length };
+  const manifest = { schema: 1, sourceTag: "v1", patches: [], flags: [], builtAt, binaryBytes: text.length };
   await writeFile(join(folder, "manifest.json"), JSON.stringify(manifest));
 }
 const build = (version: string, builtAt?: string): Promise<void> =>

@@ -34,6 +34,7 @@ async function addManifest(binary: string, patches: readonly string[], binaryByt
   const manifest = {
     schema: 1,
     patches: patches.map((name) => ({ name, sha256: "" })),
+    flags: [],
     backends: ["cpu", "cuda"],
     binaryBytes: binaryBytes ?? (await stat(binary)).size,
   };

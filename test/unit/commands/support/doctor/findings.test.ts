@@ -102,6 +102,14 @@ describe("engines", () => {
     expect(await warned(false)).toEqual([]);
   });
 
+  test("a native engine of another version of Assistant is a warning that says how to get a new one", async () => {
+    const outdated = { parts: "llama.cpp v1 instead of v2", remedy: "Run `assistant engine build`." };
+    const old = set([engine("llama-server", { ...available(["cpu"]), outdated } as EngineAvailability)]);
+    expect((await engineFindings(old, [], noGap, false)).filter(({ level }) => level === "warning")).toMatchObject([
+      { subject: "llama-server", found: expect.stringContaining(outdated.parts), remedy: outdated.remedy },
+    ]);
+  });
+
   test("what a build lacks is said only where there is no native engine", async () => {
     const gap = async () => ({ missing: "this machine lacks cmake", remedy: "Install cmake." });
     const without = await engineFindings(
