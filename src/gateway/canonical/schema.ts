@@ -16,6 +16,7 @@ import {
   unenforced,
   withList,
 } from "./schema-keywords.ts";
+import { SchemaReferences } from "./schema-references.ts";
 
 /**
  * Checks that a JSON Schema says nothing that llama.cpp's grammars would pass over in silence (common/json-schema.cpp
@@ -32,7 +33,6 @@ export function checkSchema(schema: unknown, at: string): Body {
 /** Properties that may be left out: a grammar has a rule for each pair of them. */
 const MAX_OPTIONAL = 100;
 const MAX_PROPERTIES = 1_000;
-const MOVED_ROOT = "#/$defs/root-";
 
 /** What is said in words that need not be said. */
 const NEUTRAL: Readonly<Record<string, readonly unknown[]>> = {
@@ -49,33 +49,24 @@ const NEUTRAL: Readonly<Record<string, readonly unknown[]>> = {
 class SchemaReader {
   readonly #root: Body;
   readonly #at: string;
-  /**
-   * Whether something refers to the root, which llama.cpp takes for no reference: the root is then moved to where one
-   * can.
-   */
-  readonly #moves: boolean;
+  readonly #references: SchemaReferences;
   readonly #seen = new Set<Body>();
-  readonly #references = new Map<string, string>();
+  /** Where each reference is. */
+  readonly #referrers = new Map<string, string>();
   /** What a schema is made of without a value in between. */
   readonly #parts = new Map<Body, readonly Body[]>();
 
   constructor(root: Body, at: string) {
     this.#root = root;
     this.#at = at;
-    this.#moves = refersToRoot(root);
+    this.#references = new SchemaReferences(root);
   }
 
   read(): Body {
     const read = this.#schema(this.#root, this.#at);
-    for (const [reference, at] of this.#references) this.#resolve(reference, at);
+    for (const [reference, at] of this.#referrers) this.#resolve(reference, at);
     this.#refuseEndless();
-    if (!this.#moves) return read;
-    const { $defs, definitions, ...rest } = read;
-    return {
-      $ref: MOVED_ROOT,
-      $defs: { ...(isObject($defs) ? $defs : {}), "root-": rest },
-      ...(definitions === undefined ? {} : { definitions }),
-    };
+    return this.#references.whole(read);
   }
 
   #schema(value: unknown, at: string): Body {
@@ -86,11 +77,9 @@ class SchemaReader {
     );
     const read = this.#kind(schema, said, at);
     const defined = ["$defs", "definitions"].filter((name) => isObject(schema[name]));
-    if (defined.length === 0) return read;
-    return merged(
-      read,
-      Object.fromEntries(defined.map((name) => [name, this.#each(schema[name] as Body, `${at}.${name}`)])),
-    );
+    const definitions = defined.map((name) => [name, this.#each(schema[name] as Body, `${at}.${name}`)] as const);
+    const whole = defined.length === 0 ? read : merged(read, Object.fromEntries(definitions));
+    return this.#references.placed(schema, whole);
   }
 
   #kind(schema: Body, said: readonly string[], at: string): Body {
@@ -143,10 +132,11 @@ class SchemaReader {
         `${at}.$ref`,
         `"${at}.$ref" must refer to a part of the same schema, such as "#/$defs/name"; found ${shown($ref)}.`,
       );
-    this.#references.set($ref, at);
-    const target = this.#lookUp($ref);
+    this.#referrers.set($ref, at);
+    const target = this.#references.target($ref);
     if (target !== null) this.#parts.set(schema, [target]);
-    return this.#moves ? { ...schema, $ref: moved($ref) } : schema;
+    const written = this.#references.written($ref);
+    return written === $ref ? schema : { ...schema, $ref: written };
   }
 
   #alternatives(schema: Body, name: string, said: readonly string[], at: string): Body {
@@ -283,21 +273,12 @@ class SchemaReader {
   #target(schema: Body): Body | null {
     let target: Body | null = schema;
     for (let steps = 0; target !== null && isString(target.$ref); steps++)
-      target = steps > 100 ? null : this.#lookUp(target.$ref);
+      target = steps > 100 ? null : this.#references.target(target.$ref);
     return target;
   }
 
-  /** As llama.cpp does it: names as they are written, without escapes. */
-  #lookUp(reference: string): Body | null {
-    let found: unknown = this.#root;
-    for (const name of reference.split("/").slice(1))
-      found =
-        (isObject(found) || Array.isArray(found)) && Object.hasOwn(found, name) ? (found as Body)[name] : undefined;
-    return isObject(found) ? found : null;
-  }
-
   #resolve(reference: string, at: string): void {
-    const target = this.#lookUp(reference);
+    const target = this.#references.target(reference);
     if (target === null || !this.#seen.has(target))
       throw invalid(
         `${at}.$ref`,
@@ -336,16 +317,3 @@ function kindOf(schema: Body): string | null {
   if (schema.items !== undefined || schema.prefixItems !== undefined) return "array";
   return ["pattern", "minLength", "maxLength", "format"].some((name) => schema[name] !== undefined) ? "string" : null;
 }
-
-/** Where a reference leads once the root is moved. */
-const moved = (reference: string): string =>
-  reference === "#"
-    ? MOVED_ROOT
-    : /^#\/(?:\$defs|definitions)\//.test(reference)
-      ? reference
-      : `${MOVED_ROOT}${reference.slice(1)}`;
-
-const refersToRoot = (value: unknown): boolean =>
-  typeof value === "object" &&
-  value !== null &&
-  ((value as Body).$ref === "#" || Object.values(value).some(refersToRoot));

@@ -115,6 +115,67 @@ test("a reference to the root leads to where one can refer to", () => {
   expect(checkSchema(tree, "s")).toEqual({ $ref: "#/$defs/root-", $defs: { leaf: text, "root-": moved } });
 });
 
+describe("a name in a reference", () => {
+  const read = (reference: string, ...names: string[]): object =>
+    checkSchema({ $ref: reference, $defs: Object.fromEntries(names.map((name) => [name, { const: name }])) }, "s");
+  test.each([
+    ["#/$defs/a~0b", "a~b"],
+    ["#/$defs/a~01b", "a~1b"],
+    ["#/$defs/a%20b", "a b"],
+    ["#/$defs/%C3%A4", "ä"],
+    ["#/%24defs/a", "a"],
+    ["#/$defs/100%", "100%"],
+    ["#/$defs/a~b", "a~b"],
+  ])("%s is %s", (reference, name) => {
+    expect(read(reference, name, "other")).toMatchObject({ $ref: `#/$defs/${name}` });
+  });
+
+  test("means what its escapes say before what is written", () => {
+    expect(read("#/$defs/a%20b", "a%20b", "a b")).toMatchObject({ $ref: "#/$defs/a b" });
+    expect(read("#/$defs/a%20b", "a%20b")).toMatchObject({ $ref: "#/$defs/a%20b" });
+  });
+
+  test.each(["#/$defs/a~1b", "#/$defs/a%2Fb"])("with a slash leads to another one: %s", (reference) => {
+    expect(read(reference, "a/b")).toEqual({
+      $ref: "#/$defs/ref-1-",
+      $defs: { "a/b": { $ref: "#/$defs/ref-1-" }, "ref-1-": { const: "a/b" } },
+    });
+  });
+
+  test("with a slash may be within another, and refer to the root", () => {
+    const user = {
+      type: "object",
+      properties: { next: { $ref: "#" }, id: { $ref: "#/properties/~1users/properties/id" } },
+    };
+    const paths = {
+      type: "object",
+      properties: {
+        "/users": { type: "object", properties: { id: text, all: { $ref: "#/properties/~1users" } } },
+        user,
+      },
+    };
+    const users = { $ref: "#/$defs/ref-1-" };
+    expect(checkSchema(paths, "s")).toEqual({
+      $ref: "#/$defs/root-",
+      $defs: {
+        "ref-1-": { type: "object", properties: { id: { $ref: "#/$defs/ref-2-" }, all: users } },
+        "ref-2-": text,
+        "root-": {
+          type: "object",
+          properties: {
+            "/users": users,
+            user: { type: "object", properties: { next: { $ref: "#/$defs/root-" }, id: { $ref: "#/$defs/ref-2-" } } },
+          },
+        },
+      },
+    });
+  });
+
+  test.each(["#/$defs/a~1c", "#/$defs/a/b", "#/$defs/%zz"])("that leads nowhere is refused: %s", (reference) => {
+    expect(() => read(reference, "a/b")).toThrow(expect.objectContaining({ code: "invalid_request", param: "s.$ref" }));
+  });
+});
+
 /** The pattern as the platform reads it. */
 const asRegExp = (pattern: string): RegExp =>
   new RegExp(
