@@ -46,6 +46,9 @@ const MAX_PRIORITY = 100;
 /** Attempts and their delays are kept in the record: BullMQ must never give a task up. */
 const NEVER = 1_000_000;
 const EVENTS_KEPT = 100;
+/** How often some of the tasks that wait are looked at for whether they have a job, and how many. */
+const ORPHANS_LOOK_MS = 30_000;
+const ORPHANS_LOOKED_AT = 500;
 
 /**
  * Shares the queues of tasks between daemons, with BullMQ. A job is only the id of a task, with its priority and its
@@ -60,6 +63,10 @@ export class ClusterRunner implements Dispatcher {
   #client: Redis | null = null;
   #delayedError: typeof DelayedErrorClass | null = null;
   #timer: Timer | null = null;
+  /** Monotonic milliseconds. */
+  #orphansDueAt = 0;
+  /** Where the last page of waiting tasks ended; null: the next one is the first. */
+  #orphansAfter: string | null = null;
   #state: "new" | "running" | "stopping" = "new";
 
   constructor(options: ClusterRunnerOptions) {
@@ -165,6 +172,29 @@ export class ClusterRunner implements Dispatcher {
         void worker.close().catch(() => {});
       }
     }
+    await this.#adoptOrphans();
+  }
+
+  /**
+   * Announces tasks that wait without a job, as one does whose announcement was lost with Redis after it was stored, when
+   * it could not be taken back. A look at a page of them, then at the next: it costs the same however many there are.
+   */
+  async #adoptOrphans(): Promise<void> {
+    const { ledger, connection, clock, log } = this.#options;
+    if (clock.monotonic() < this.#orphansDueAt) return;
+    this.#orphansDueAt = clock.monotonic() + ORPHANS_LOOK_MS;
+    const after = this.#orphansAfter === null ? {} : { after: this.#orphansAfter };
+    const page = { index: "status", equals: ["pending"], limit: ORPHANS_LOOKED_AT, ...after };
+    const { records, next } = await ledger.list(page);
+    this.#orphansAfter = next;
+    const jobs = await Promise.all(
+      records.map(({ id, value }) => connection.command("EXISTS", `${PREFIX}:${nameOf(laneOf(value))}:${id}`)),
+    );
+    const orphans = records.filter((_, index) => jobs[index] === 0);
+    if (orphans.length === 0) return;
+    const { done } = await this.announce(orphans.map(({ id, value }) => ({ id, order: value })));
+    await done;
+    log.warn({ tasks: orphans.map(({ id }) => id) }, "tasks waited without a job; they are queued again");
   }
 
   async #take(lane: string): Promise<void> {

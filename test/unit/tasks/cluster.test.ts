@@ -1,9 +1,10 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { systemClock } from "../../../src/core/clock.ts";
+import { type Clock, systemClock } from "../../../src/core/clock.ts";
 import { AssistantError } from "../../../src/core/errors.ts";
 import type { AnswerSink, InferenceCall } from "../../../src/core/inference.ts";
 import { RedisStore } from "../../../src/store/redis/store.ts";
 import type { TaskEvent } from "../../../src/tasks/follow.ts";
+import { TaskLedger } from "../../../src/tasks/ledger.ts";
 import type { TaskOrder } from "../../../src/tasks/record.ts";
 import { Tasks } from "../../../src/tasks/tasks.ts";
 import { startRedis, type TestRedis } from "../../support/redis.ts";
@@ -32,7 +33,7 @@ let redis: TestRedis;
 let members: Member[];
 let database = 0;
 
-async function join(serves = true): Promise<Member> {
+async function join(serves = true, clock = systemClock): Promise<Member> {
   const store = await RedisStore.open({ url: `${redis.url}/${database}`, report: () => {} });
   const calls: Member["calls"] = [];
   const run = (call: InferenceCall, sink: AnswerSink): Promise<void> =>
@@ -67,7 +68,7 @@ async function join(serves = true): Promise<Member> {
     settings: () => settings,
     slotsOf: () => null,
     cluster: { connection: store.connection, serves: () => serves, lostAfterMs: 10_000 },
-    clock: systemClock,
+    clock,
     log,
   });
   await tasks.start();
@@ -193,6 +194,31 @@ test("what runs when a daemon stops goes to another one", async () => {
   await called(other, 1);
   other.calls[0]?.answer();
   expect(await ended(other, id)).toBe("completed");
+});
+
+test("a task that was stored without a job is found when a daemon starts, and later", async () => {
+  const hasty: Clock = {
+    ...systemClock,
+    monotonic: () => systemClock.monotonic() * 200,
+    after: (delayMs, callback) => systemClock.after(delayMs / 200, callback),
+  };
+  const store = await RedisStore.open({ url: `${redis.url}/${database}`, report: () => {} });
+  const lost = new TaskLedger({
+    store,
+    retentionMs: () => 60_000,
+    now: systemClock.now,
+    changed: () => {},
+    announce: async () => ({ done: Promise.resolve() }),
+  });
+  const origin = { tenant: caller.tenant, traceId: "req_1", trace: null };
+  await lost.create([asked("before")], origin);
+  const one = await join(true, hasty);
+  await called(one, 1);
+  one.calls[0]?.answer();
+  await lost.create([asked("after")], origin);
+  await called(one, 2);
+  expect(one.calls.map(({ text }) => text)).toEqual(["before", "after"]);
+  await store.close();
 });
 
 test("a daemon refuses a task when those of all daemons together are too many", async () => {
