@@ -1,9 +1,9 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createEngineProbe } from "../../src/engines/index.ts";
-import { chatModelFile } from "../support/model-files.ts";
+import { quickChatModelFile } from "../support/model-files.ts";
 import { bothEngines, EngineProcess, longPrompt } from "./engine-process.ts";
 
 const { saveSlot, restoreSlot, saveCached, loadCached } = createEngineProbe();
@@ -28,42 +28,53 @@ async function cachedOf(engine: EngineProcess, scope: string, prompt: string, mo
   return body.timings.cache_n;
 }
 
-/** Every token of a prompt costs 10 to 25 ms of a core. */
+/** Every token of a prompt costs some milliseconds of a core. */
 const WORDS = 30;
 const prompt = `All about rivers: ${longPrompt(WORDS)}`;
+/** Has no beginning in common with the other. */
+const elsewhere = `Mountains and caves: ${longPrompt(WORDS)}`;
 
 describe.each(bothEngines)("%s", (id) => {
   test("a prompt finds in the slots what its own scope has left, and nothing of another's or of nobody's", async () => {
-    await using engine = await EngineProcess.start(id, await chatModelFile(), { load: { slots: 3 } });
+    await using engine = await EngineProcess.start(id, await quickChatModelFile(), { load: { slots: 3 } });
     for (const scope of ["ada", "bob", ""]) expect(await cachedOf(engine, scope, prompt), scope).toBe(0);
     for (const scope of ["ada", "bob", ""])
       expect(await cachedOf(engine, scope, `${prompt} and so on`), scope).toBeGreaterThan(WORDS);
   });
 
-  test("in the only slot one scope's prompt is computed anew after another's", async () => {
-    await using engine = await EngineProcess.start(id, await chatModelFile(), { load: { slots: 1 } });
-    for (const scope of ["ada", "bob", "ada", ""]) expect(await cachedOf(engine, scope, prompt), scope).toBe(0);
-    expect(await cachedOf(engine, "", prompt)).toBeGreaterThan(WORDS);
-  });
+  describe("in the only slot", () => {
+    let engine: EngineProcess;
+    beforeAll(async () => {
+      engine = await EngineProcess.start(id, await quickChatModelFile(), { load: { slots: 1 } });
+    });
+    afterAll(() => engine?.[Symbol.asyncDispose]());
 
-  test("the answer does not depend on what another scope has left", async () => {
-    await using engine = await EngineProcess.start(id, await chatModelFile(), { load: { slots: 1 } });
-    const texts: string[] = [];
-    for (const scope of ["ada", "ada", "bob", "ada"]) {
-      const { body } = await engine.post(
-        "/v1/completions",
-        { prompt, max_tokens: 8, temperature: 0 },
-        { "X-Cache-Scope": scope },
-      );
-      texts.push(body.choices[0].text);
-    }
-    expect(new Set(texts).size).toBe(1);
+    test("one scope's prompt is computed anew after another's", async () => {
+      for (const scope of ["ada", "bob", "ada", ""]) expect(await cachedOf(engine, scope, prompt), scope).toBe(0);
+      expect(await cachedOf(engine, "", prompt)).toBeGreaterThan(WORDS);
+    });
+
+    test("the answer does not depend on what another scope has left", async () => {
+      const texts: string[] = [];
+      for (const scope of ["ada", "ada", "bob", "ada"]) {
+        const { body } = await engine.post(
+          "/v1/completions",
+          { prompt: elsewhere, max_tokens: 8, temperature: 0 },
+          { "X-Cache-Scope": scope },
+        );
+        texts.push(body.choices[0].text);
+      }
+      expect(new Set(texts).size).toBe(1);
+    });
   });
 });
 
 describe("llama-server", () => {
   const start = async (hostCacheMib = 64): Promise<EngineProcess> =>
-    EngineProcess.start("llama-server", await chatModelFile(), { load: { slots: 1, hostCacheMib }, slotDir: folder });
+    EngineProcess.start("llama-server", await quickChatModelFile(), {
+      load: { slots: 1, hostCacheMib },
+      slotDir: folder,
+    });
 
   test("the host-memory cache gives each scope its own", async () => {
     await using engine = await start();

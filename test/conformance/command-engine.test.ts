@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { eventually, installAssistant, readyInstances, type TestAssistant } from "../support/assistant.ts";
-import { chatModelFile, embeddingModelFile } from "../support/model-files.ts";
+import { embeddingModelFile, quickChatModelFile } from "../support/model-files.ts";
 import { nativeEngineConfig, nativeEngineFile } from "../support/native-engine.ts";
 import { withRankHead } from "../support/rank-head.ts";
 
@@ -18,7 +18,7 @@ let url: string;
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "command-"));
-  const [chat, { model: embedding }] = await Promise.all([chatModelFile(), embeddingModelFile()]);
+  const [chat, { model: embedding }] = await Promise.all([quickChatModelFile(), embeddingModelFile()]);
   const reranker = join(folder, "ranks.gguf");
   await withRankHead(embedding, reranker);
   const native = (file: string): string =>

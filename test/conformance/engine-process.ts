@@ -32,7 +32,7 @@ export function modelSpec(engine: EngineId, file: string, overrides: ModelOverri
   const facts = { name: "smol", kind, engine, source: { type: "file", path: file } } as const;
   return testModel(
     { ...facts, sampling: { ...ENGINE_SAMPLING, ...sampling }, file: "smol.toml", fingerprint: "1" },
-    { contextTokens: 1024, batchTokens: 32, microBatchTokens: 32, threads: 1, ...load },
+    { contextTokens: 1024, batchTokens: 256, microBatchTokens: 256, threads: 1, ...load },
   );
 }
 

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type LlamaSettings, PLAIN_LLAMA, type Speculation, speculationMethods } from "../../src/core/llama.ts";
+import type { EngineId } from "../../src/core/model.ts";
 import { helpOf } from "../../src/engines/llama-server/installation.ts";
 import { settingArguments } from "../../src/engines/llama-server/settings.ts";
 import { writeAdapter } from "../support/gguf-copy.ts";
@@ -23,6 +24,15 @@ const speculation: Speculation = {
 };
 const counting = { prompt: `${"one two three four five ".repeat(12)}one two`, max_tokens: 24, temperature: 0 };
 const complete = { cache_prompt: false, ...counting };
+
+const plain: Partial<Record<EngineId, string>> = {};
+/** What an engine answers that has no settings. */
+async function plainAnswer(id: EngineId): Promise<string> {
+  if (plain[id] !== undefined) return plain[id];
+  await using engine = await EngineProcess.start(id, await chatModelFile());
+  plain[id] = (await engine.post("/v1/completions", complete)).body.choices[0].text as string;
+  return plain[id];
+}
 
 test("this release knows every flag that a model file can lead to", async () => {
   const known = await helpOf(nativeEngineFile());
@@ -48,16 +58,10 @@ test("this release knows every flag that a model file can lead to", async () => 
 });
 
 describe("tokens guessed ahead", () => {
-  let plain = "";
-  beforeAll(async () => {
-    await using engine = await EngineProcess.start("llama-server", await chatModelFile());
-    plain = (await engine.post("/v1/completions", complete)).body.choices[0].text;
-  });
-
   test("from the text so far: the same answer, and guesses that were right", async () => {
     await using engine = await EngineProcess.start("llama-server", await chatModelFile(), with_({ speculation }));
     const { body } = await engine.post("/v1/completions", complete);
-    expect(body.choices[0].text).toBe(plain);
+    expect(body.choices[0].text).toBe(await plainAnswer("llama-server"));
     expect(body.timings.draft_n_accepted).toBeGreaterThan(0);
   });
 
@@ -69,7 +73,7 @@ describe("tokens guessed ahead", () => {
       draftPath: file,
     });
     const { body } = await engine.post("/v1/completions", complete);
-    expect(body.choices[0].text).toBe(plain);
+    expect(body.choices[0].text).toBe(await plainAnswer("llama-server"));
     expect(body.timings.draft_n_accepted).toBeGreaterThan(0);
   });
 });
@@ -93,10 +97,9 @@ describe.each(bothEngines)("settings that %s takes", (id) => {
 
   test("an adapter changes the answer", async () => {
     const lora = [{ path: adapter, scale: 1 }];
-    await using bare = await EngineProcess.start(id, await chatModelFile());
+    const without = await plainAnswer(id);
     await using adapted = await EngineProcess.start(id, await chatModelFile(), with_({ lora }));
-    const texts = await Promise.all([bare, adapted].map((engine) => engine.post("/v1/completions", complete)));
-    const [without, with1] = texts.map(({ body }) => body.choices[0].text as string);
+    const with1 = (await adapted.post("/v1/completions", complete)).body.choices[0].text;
     expect(with1).not.toBe(without);
     if (id !== "llama-server") return;
     // The scales of one request hold for it alone; in scopes of their own, nothing of it is left for the next one.

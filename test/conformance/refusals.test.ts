@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { chatModelFile } from "../support/model-files.ts";
+import { quickChatModelFile } from "../support/model-files.ts";
 import { bothEngines, EngineProcess, longPrompt } from "./engine-process.ts";
 
 /** Small: every token of it costs 10 to 25 ms of a core. */
@@ -9,7 +9,7 @@ const hi = [{ role: "user", content: "Hi" }];
 describe.each(bothEngines)("refusals of %s", (id) => {
   let engine: EngineProcess;
   beforeAll(async () => {
-    engine = await EngineProcess.start(id, await chatModelFile(), { load: { contextTokens: CONTEXT_TOKENS } });
+    engine = await EngineProcess.start(id, await quickChatModelFile(), { load: { contextTokens: CONTEXT_TOKENS } });
   });
   afterAll(() => engine[Symbol.asyncDispose]());
 
@@ -75,7 +75,7 @@ describe.each(bothEngines)("refusals of %s", (id) => {
 describe("refusals of the embedded engine alone", () => {
   let engine: EngineProcess;
   beforeAll(async () => {
-    engine = await EngineProcess.start("node-llama-cpp", await chatModelFile());
+    engine = await EngineProcess.start("node-llama-cpp", await quickChatModelFile());
   });
   afterAll(() => engine[Symbol.asyncDispose]());
 

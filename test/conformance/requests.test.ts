@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { ErrorBody } from "../../src/api/status.ts";
 import { embeddingModel, type TestGateway, testGateway } from "../support/gateway.ts";
-import { chatModelFile, embeddingModelFile } from "../support/model-files.ts";
+import { embeddingModelFile, quickChatModelFile } from "../support/model-files.ts";
 import { EngineProcess } from "./engine-process.ts";
 
 const hi = [{ role: "user", content: "Hi" }];
@@ -52,7 +52,7 @@ class Asked implements AsyncDisposable {
 describe("a chat model", () => {
   let asked: Asked;
   beforeAll(async () => {
-    asked = await Asked.start("llama-server", await chatModelFile());
+    asked = await Asked.start("llama-server", await quickChatModelFile());
   });
   afterAll(() => asked[Symbol.asyncDispose]());
   const chat = "/v1/chat/completions";

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { chatModelFile } from "../support/model-files.ts";
+import { quickChatModelFile } from "../support/model-files.ts";
 import { bothEngines, EngineProcess } from "./engine-process.ts";
 
 const person = {
@@ -18,7 +18,7 @@ const messages = [{ role: "user", content: "Describe Anna, a cook of 44 years." 
 describe.each(bothEngines)("structured answers by %s", (id) => {
   let engine: EngineProcess;
   beforeAll(async () => {
-    engine = await EngineProcess.start(id, await chatModelFile(), { load: { slots: 1 } });
+    engine = await EngineProcess.start(id, await quickChatModelFile(), { load: { slots: 1 } });
   });
   afterAll(() => engine[Symbol.asyncDispose]());
 
@@ -99,7 +99,7 @@ describe.each(bothEngines)("structured answers by %s", (id) => {
 describe.each(bothEngines)("a model's own sampling settings with %s", (id) => {
   test("hold where a request says nothing, and give way where it does", async () => {
     const sampling = { temperature: 0, maxTokens: 5, stop: ["zzz"], grammar: 'root ::= "ab" [0-9]*' };
-    await using engine = await EngineProcess.start(id, await chatModelFile(), { sampling });
+    await using engine = await EngineProcess.start(id, await quickChatModelFile(), { sampling });
     const silent = await engine.post("/v1/chat/completions", { messages });
     expect(silent.body.usage.completion_tokens).toBeLessThanOrEqual(5);
     expect(silent.body.choices[0].message.content).toMatch(/^ab\d*$/u);
@@ -108,7 +108,9 @@ describe.each(bothEngines)("a model's own sampling settings with %s", (id) => {
   });
 
   test("stop strings are taken as they are written, backslashes too", async () => {
-    await using engine = await EngineProcess.start(id, await chatModelFile(), { sampling: { stop: ["\\n", "x\ny"] } });
+    await using engine = await EngineProcess.start(id, await quickChatModelFile(), {
+      sampling: { stop: ["\\n", "x\ny"] },
+    });
     const { body } = await engine.post("/v1/completions", {
       prompt: "Path",
       max_tokens: 30,

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { hermesTemplate } from "../support/chat-templates.ts";
 import { writeWithTemplate } from "../support/gguf-copy.ts";
-import { chatModelFile } from "../support/model-files.ts";
+import { quickChatModelFile } from "../support/model-files.ts";
 import { bothEngines, EngineProcess } from "./engine-process.ts";
 
 const weather = {
@@ -37,7 +37,7 @@ let file = "";
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "tools-"));
   file = join(folder, "tools.gguf");
-  await writeWithTemplate(await chatModelFile(), hermesTemplate, file);
+  await writeWithTemplate(await quickChatModelFile(), hermesTemplate, file);
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 

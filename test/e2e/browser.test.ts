@@ -64,7 +64,7 @@ test("a page on another local port lists models and streams a chat", async () =>
       body: JSON.stringify({
         model: "smol",
         stream: true,
-        max_tokens: 64,
+        max_tokens: 24,
         messages: [{ role: "user", content: "Hello there" }],
       }),
     });

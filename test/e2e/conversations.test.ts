@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { installAssistant, type TestAssistant } from "../support/assistant.ts";
-import { chatModelFile } from "../support/model-files.ts";
+import { quickChatModelFile } from "../support/model-files.ts";
 import { nativeEngineConfig } from "../support/native-engine.ts";
 
 const CONTEXT_TOKENS = 512;
@@ -10,7 +10,7 @@ let assistant: TestAssistant;
 let url: string;
 
 beforeAll(async () => {
-  const weights = await chatModelFile();
+  const weights = await quickChatModelFile();
   const model = `[chat]\nmodel_name = "river"\nsource = "${weights}"\nengine = "llama-server"\nctx_size = ${CONTEXT_TOKENS}\nslots = 1\n`;
   assistant = await installAssistant({ models: { river: model }, config: nativeEngineConfig() });
   url = await assistant.serve();

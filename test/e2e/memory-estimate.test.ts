@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { eventually, installAssistant, readyInstances, type TestAssistant } from "../support/assistant.ts";
-import { chatModelFile } from "../support/model-files.ts";
+import { quickChatModelFile } from "../support/model-files.ts";
 import { nativeEngineConfig } from "../support/native-engine.ts";
 
 /** Small enough to be filled within seconds. */
@@ -8,7 +8,7 @@ const CONTEXT = 512;
 let assistant: TestAssistant;
 let url: string;
 beforeAll(async () => {
-  const model = `[chat]\nmodel_name = "smol"\nsource = "${await chatModelFile()}"\nengine = "llama-server"\nctx_size = ${CONTEXT}\nslots = 1\nhost_cache_mib = 0\n`;
+  const model = `[chat]\nmodel_name = "smol"\nsource = "${await quickChatModelFile()}"\nengine = "llama-server"\nctx_size = ${CONTEXT}\nslots = 1\nhost_cache_mib = 0\n`;
   assistant = await installAssistant({ models: { smol: model }, config: nativeEngineConfig() });
   url = await assistant.serve();
 });

@@ -13,7 +13,7 @@ const back: TestAssistant[] = [];
 const grpc: string[] = [];
 
 beforeAll(async () => {
-  const model = chatModelToml(await chatModelFile(), "llama-server", "threads = 1");
+  const model = chatModelToml(await chatModelFile(), "llama-server");
   for (let index = 0; index < 2; index++) {
     const assistant = await installAssistant({
       env: { ASSISTANT_GRPC_ADDR: "127.0.0.1:0" },

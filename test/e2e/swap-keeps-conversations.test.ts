@@ -1,8 +1,8 @@
 import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { afterEach, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { eventually, installAssistant, type TestAssistant } from "../support/assistant.ts";
-import { chatModelFile } from "../support/model-files.ts";
+import { quickChatModelFile } from "../support/model-files.ts";
 import { nativeEngineConfig } from "../support/native-engine.ts";
 
 interface Message {
@@ -17,18 +17,21 @@ interface Turn {
 }
 
 let assistant: TestAssistant;
-afterEach(() => assistant?.[Symbol.asyncDispose]());
+afterAll(() => assistant?.[Symbol.asyncDispose]());
 
-const modelFile = (name: string, weights: string, more = "", hostCacheMib = 0): string =>
-  `[chat]\nmodel_name = "${name}"\nsource = "${weights}"\nengine = "llama-server"\nctx_size = 2048\nslots = 2\nhost_cache_mib = ${hostCacheMib}\n${more}\n`;
+const modelFile = (name: string, weights: string, more = ""): string =>
+  `[chat]\nmodel_name = "${name}"\nsource = "${weights}"\nengine = "llama-server"\nctx_size = 2048\nslots = 2\nthreads = 1\n${more}\n`;
 
-async function start(scheduler = "", river = "", hostCacheMib = 0, maxInstances = 1): Promise<string> {
-  const weights = await chatModelFile();
-  const models = {
-    river: modelFile("river", weights, river, hostCacheMib),
-    mountain: modelFile("mountain", weights, "threads = 1"),
-  };
-  assistant = await installAssistant({ models, config: nativeEngineConfig(), scheduler, maxInstances });
+const NO_HOST_CACHE = "host_cache_mib = 0";
+const HOST_CACHE = "host_cache_mib = 256";
+
+/** Ends the daemon before. `models`: name -> further lines. */
+async function start(models: Readonly<Record<string, string>>, scheduler = "", maxInstances = 1): Promise<string> {
+  await assistant?.[Symbol.asyncDispose]();
+  const weights = await quickChatModelFile();
+  const files = Object.entries(models).map(([name, more]) => [name, modelFile(name, weights, more)]);
+  const setup = { models: Object.fromEntries(files), config: nativeEngineConfig(), scheduler, maxInstances };
+  assistant = await installAssistant(setup);
   return assistant.serve();
 }
 
@@ -52,13 +55,13 @@ async function say(url: string, model: string, messages: readonly Message[]): Pr
 
 /**
  * Long enough, and soon different enough (from the system message on), that llama-server doesn't take one conversation
- * for the beginning of another; no longer, as every token costs 10 ms of a core.
+ * for the beginning of another, and that it is worth saving (64 tokens); no longer, as every token costs.
  */
 const opening = (topic: string): Message[] => [
   { role: "system", content: `${topic} are all you know.` },
   {
     role: "user",
-    content: `${topic}: ${Array.from({ length: 12 }, (_, index) => `Fact ${index} about ${topic} is known.`).join(" ")} Which is best?`,
+    content: `${topic}: ${Array.from({ length: 8 }, (_, index) => `Fact ${index} about ${topic} is known.`).join(" ")} Which is best?`,
   },
 ];
 const next = (messages: readonly Message[], { reply }: Turn): Message[] => [
@@ -72,49 +75,78 @@ const slotFiles = async (model: string): Promise<string[]> => {
   return (await readdir(folder).catch(() => [])).map((name) => join(folder, name));
 };
 
-test("two models that take turns in one place keep each other's conversations", async () => {
-  const url = await start();
-  const models = ["river", "mountain"] as const;
-  const talks = { river: [opening("rivers"), opening("bridges")], mountain: [opening("mountains"), opening("caves")] };
-  const history: Record<string, number[]> = { river: [], mountain: [] };
-  for (const model of models) {
-    for (const [index, messages] of talks[model].entries()) {
-      const turn = await say(url, model, messages);
-      history[model]?.push(turn.promptTokens);
-      talks[model][index] = next(messages, turn);
-    }
-  }
-  const saved = await slotFiles("river");
-  expect(saved).toHaveLength(2);
-  for (const file of saved) expect((await stat(file)).mode & 0o777).toBe(0o600);
-  for (const model of models) {
-    for (const [index, messages] of talks[model].entries()) {
-      const { cachedTokens } = await say(url, model, messages);
-      expect(cachedTokens, `${model} ${index}`).toBeGreaterThanOrEqual(0.9 * (history[model]?.[index] ?? Number.NaN));
-    }
-  }
-  expect((await assistant.status()).instances.filter(({ state }) => state === "ready")).toHaveLength(1);
-  expect(await slotFiles("mountain")).toEqual([]);
-});
-
 const topics = ["rivers", "bridges", "mountains", "caves"];
+const peaks: Message[] = [{ role: "user", content: "Name a peak." }];
 
-test("conversations that lost their slot to others outlive a swap too", async () => {
-  const url = await start("", "", 256);
-  const talks = topics.map(opening);
-  const first: Turn[] = [];
-  for (const messages of talks) first.push(await say(url, "river", messages));
-  await say(url, "mountain", opening("peaks"));
-  expect(await slotFiles("river")).toHaveLength(topics.length);
-  for (const [index, messages] of talks.entries()) {
-    const turn = first[index] as Turn;
-    const { cachedTokens } = await say(url, "river", next(messages, turn));
-    expect(cachedTokens, topics[index] ?? "").toBeGreaterThanOrEqual(0.9 * turn.promptTokens);
-  }
+describe("models that take turns in one place", () => {
+  let url: string;
+  beforeAll(async () => {
+    url = await start({ river: NO_HOST_CACHE, mountain: NO_HOST_CACHE, lake: HOST_CACHE, pond: NO_HOST_CACHE });
+  });
+
+  test("keep each other's conversations", async () => {
+    const models = ["river", "mountain"] as const;
+    const talks = {
+      river: [opening("rivers"), opening("bridges")],
+      mountain: [opening("mountains"), opening("caves")],
+    };
+    const history: Record<string, number[]> = { river: [], mountain: [] };
+    for (const model of models) {
+      for (const [index, messages] of talks[model].entries()) {
+        const turn = await say(url, model, messages);
+        history[model]?.push(turn.promptTokens);
+        talks[model][index] = next(messages, turn);
+      }
+    }
+    const saved = await slotFiles("river");
+    expect(saved).toHaveLength(2);
+    for (const file of saved) expect((await stat(file)).mode & 0o777).toBe(0o600);
+    for (const model of models) {
+      for (const [index, messages] of talks[model].entries()) {
+        const { cachedTokens } = await say(url, model, messages);
+        expect(cachedTokens, `${model} ${index}`).toBeGreaterThanOrEqual(0.9 * (history[model]?.[index] ?? Number.NaN));
+      }
+    }
+    expect((await assistant.status()).instances.filter(({ state }) => state === "ready")).toHaveLength(1);
+    expect(await slotFiles("mountain")).toEqual([]);
+  });
+
+  test("keep those too that lost their slot to others", async () => {
+    const talks = topics.map(opening);
+    const first: Turn[] = [];
+    for (const messages of talks) first.push(await say(url, "lake", messages));
+    await say(url, "mountain", peaks);
+    expect(await slotFiles("lake")).toHaveLength(topics.length);
+    for (const [index, messages] of talks.entries()) {
+      const turn = first[index] as Turn;
+      const { cachedTokens } = await say(url, "lake", next(messages, turn));
+      expect(cachedTokens, topics[index] ?? "").toBeGreaterThanOrEqual(0.9 * turn.promptTokens);
+    }
+  });
+
+  test("go on after idleness without computing again, and keep nothing of a model that is removed", async () => {
+    await assistant.writeModel(
+      "pond",
+      modelFile("pond", await quickChatModelFile(), `${NO_HOST_CACHE}\nidle_ttl_s = 1`),
+    );
+    await assistant.reload();
+    const isAbsent = async () => (await assistant.status()).instances.every(({ state }) => state === "absent");
+    const messages = opening("rivers");
+    const first = await say(url, "pond", messages);
+    await eventually("it was stopped", isAbsent);
+    const second = await say(url, "pond", next(messages, first));
+    expect(second.cachedTokens).toBeGreaterThanOrEqual(0.9 * first.promptTokens);
+    await eventually("it was saved again", async () => (await slotFiles("pond")).length > 0);
+    await eventually("it was stopped again", isAbsent);
+    await rm(join(assistant.root, "models", "pond.toml"));
+    await assistant.reload();
+    await eventually("its conversations are gone", async () => (await slotFiles("pond")).length === 0);
+  });
 });
 
 test("a replica that stays goes on with the conversations of the one that had to go", async () => {
-  const url = await start("", "replicas = 2\npreload = true\nthreads = 1", 256, 2);
+  const river = `replicas = 2\npreload = true\n${HOST_CACHE}`;
+  const url = await start({ river, mountain: NO_HOST_CACHE }, "", 2);
   const ready = async () =>
     (await assistant.status()).instances.filter(({ state, model }) => state === "ready" && model === "river");
   await eventually("both replicas are up", async () => (await ready()).length === 2);
@@ -123,7 +155,7 @@ test("a replica that stays goes on with the conversations of the one that had to
   const first: Turn[] = [];
   for (let index = 0; index < talks.length; index += 2)
     first.push(...(await Promise.all(talks.slice(index, index + 2).map((messages) => say(url, "river", messages)))));
-  await say(url, "mountain", opening("peaks"));
+  await say(url, "mountain", peaks);
   expect(await ready()).toHaveLength(1);
   await eventually("it has taken them over", async () =>
     (await assistant.daemonLog()).includes("conversations taken over"),
@@ -135,30 +167,10 @@ test("a replica that stays goes on with the conversations of the one that had to
   }
 });
 
-test("a conversation that ended by idleness goes on without being computed again, and none is kept of a model that is removed", async () => {
-  const url = await start();
-  await assistant.writeModel("river", modelFile("river", await chatModelFile(), "idle_ttl_s = 1"));
-  await assistant.run(["reload"]);
-  const messages = opening("rivers");
-  const first = await say(url, "river", messages);
-  await eventually("it was stopped", async () =>
-    (await assistant.status()).instances.every(({ state }) => state === "absent"),
-  );
-  const second = await say(url, "river", next(messages, first));
-  expect(second.cachedTokens).toBeGreaterThanOrEqual(0.9 * first.promptTokens);
-  await eventually("it was saved again", async () => (await slotFiles("river")).length > 0);
-  await eventually("it was stopped again", async () =>
-    (await assistant.status()).instances.every(({ state }) => state === "absent"),
-  );
-  await rm(join(assistant.root, "models", "river.toml"));
-  await assistant.run(["reload"]);
-  await eventually("its conversations are gone", async () => (await slotFiles("river")).length === 0);
-});
-
 test("with slot_cache_mib = 0 nothing is written", async () => {
-  const url = await start("slot_cache_mib = 0");
+  const url = await start({ river: NO_HOST_CACHE, mountain: NO_HOST_CACHE }, "slot_cache_mib = 0");
   const first = await say(url, "river", opening("rivers"));
-  await say(url, "mountain", opening("mountains"));
+  await say(url, "mountain", peaks);
   expect(await slotFiles("river")).toEqual([]);
   const again = await say(url, "river", next(opening("rivers"), first));
   expect(again.cachedTokens).toBeLessThan(0.1 * first.promptTokens);

@@ -26,6 +26,7 @@ beforeEach(async () => {
     await chatModelFile(),
     "llama-server",
     "batch_size = 512 # too many for a small machine\n# a last word",
+    "auto",
   );
   assistant = await installAssistant({ models: { smol: toml }, config: nativeEngineConfig() });
   modelFile = join(assistant.root, "models/smol.toml");
@@ -79,7 +80,7 @@ test("models that are to run side by side are each measured with their part of t
     "--for",
     "latency",
     "--budget",
-    "5s",
+    "2s",
     "--dry-run",
     "--json",
   ]);
@@ -94,7 +95,7 @@ test("models that are to run side by side are each measured with their part of t
 
 test("a dry run shows the table and leaves the file", async () => {
   const before = await readFile(modelFile, "utf8");
-  const shown = await assistant.run(["tune", "smol", "--for", "latency", "--budget", "5s", "--dry-run"]);
+  const shown = await assistant.run(["tune", "smol", "--for", "latency", "--budget", "2s", "--dry-run"]);
   expect(shown.exitCode).toBe(0);
   expect(shown.stdout).toMatch(/^VARIED +THREADS +SLOTS +BATCH[^\n]+LATENCY\nstart +\d+ +2 +512/);
   expect(await readFile(modelFile, "utf8")).toBe(before);
@@ -107,7 +108,7 @@ test("where the daemon has an instance on the device, tune asks before it distur
   const refused = await assistant.run(["tune", "smol", "--budget", "5s"]);
   expect(refused).toMatchObject({ exitCode: 1, stderr: expect.stringMatching(/smol@cpu on cpu[\s\S]*--stop/) });
   expect(readyInstances(await assistant.status(), "smol")).toHaveLength(1);
-  const stopped = await assistant.run(["tune", "smol", "--budget", "5s", "--stop", "--dry-run"]);
+  const stopped = await assistant.run(["tune", "smol", "--for", "latency", "--budget", "2s", "--stop", "--dry-run"]);
   expect(stopped.exitCode).toBe(0);
   expect(readyInstances(await assistant.status(), "smol")).toHaveLength(0);
 });

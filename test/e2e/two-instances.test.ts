@@ -7,7 +7,7 @@ import { nativeEngineConfig } from "../support/native-engine.ts";
 let assistant: TestAssistant;
 let url: string;
 beforeAll(async () => {
-  const model = chatModelToml(await chatModelFile(), "llama-server", "replicas = 2\npreload = true\nthreads = 1");
+  const model = chatModelToml(await chatModelFile(), "llama-server", "replicas = 2\npreload = true");
   assistant = await installAssistant({ models: { smol: model }, config: nativeEngineConfig() });
   url = await assistant.serve();
 });

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { runWorker } from "../../src/workers/sdk/index.ts";
 import { eventually, installAssistant, type TestAssistant } from "../support/assistant.ts";
-import { chatModelFile, embeddingModelFile } from "../support/model-files.ts";
+import { embeddingModelFile, quickChatModelFile } from "../support/model-files.ts";
 import { chatModelToml, embeddingModelToml } from "../support/models.ts";
 import { nativeEngineConfig } from "../support/native-engine.ts";
 
@@ -47,7 +47,7 @@ const ask = async (model: string, content: string): Promise<string> => {
 beforeAll(async () => {
   assistant = await installAssistant({
     models: {
-      smol: chatModelToml(await chatModelFile(), "llama-server", "n_predict = 24\ntemp = 0"),
+      smol: chatModelToml(await quickChatModelFile(), "llama-server", "n_predict = 24\ntemp = 0"),
       minilm: embeddingModelToml((await embeddingModelFile()).model, "llama-server"),
     },
     config: nativeEngineConfig(),

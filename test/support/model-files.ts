@@ -4,7 +4,9 @@ import { dirname, join } from "node:path";
 import { pull } from "../../src/models/pull.ts";
 import { getModel } from "../../src/models/store.ts";
 import { packageRoot } from "./assistant.ts";
+import { writeWidened } from "./gguf-widen.ts";
 import { convertMiniLm } from "./minilm.ts";
+import { madeOnce } from "./once.ts";
 import { modelStoreIn } from "./store.ts";
 
 /** Weights that test runs keep between them; not in the repository. */
@@ -26,6 +28,15 @@ export async function chatModelFile(): Promise<string> {
   const reference = folder === null ? "smollm2" : join(folder, "SmolLM2-135M-Instruct.Q4_1.gguf");
   const { file } = await pull(reference, { store: testModels, env: process.env, name: "smollm2" });
   return file;
+}
+
+/**
+ * The small chat model for engines, with its weights as Q8_0: they compute a prompt in half the time that the file takes
+ * which is pulled.
+ */
+export async function quickChatModelFile(): Promise<string> {
+  const file = await chatModelFile();
+  return madeOnce(join(packageRoot, ".cache/SmolLM2-135M-Instruct.Q8_0.gguf"), (draft) => writeWidened(file, draft));
 }
 
 /** Vectors that the sentence-transformers library gives for the embedding model. */
