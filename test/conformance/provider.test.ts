@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import OpenAI from "openai";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { eventually, installAssistant, type TestAssistant } from "../support/assistant.ts";
-import { embeddingModelFile, chatModelFile } from "../support/model-files.ts";
+import { chatModelFile, embeddingModelFile } from "../support/model-files.ts";
 import { nativeEngineFile } from "../support/native-engine.ts";
 import { freeAddress } from "../support/nodes.ts";
 

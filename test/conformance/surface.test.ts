@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createEngineProbe } from "../../src/engines/index.ts";
-import { embeddingModelFile, chatModelFile } from "../support/model-files.ts";
+import { chatModelFile, embeddingModelFile } from "../support/model-files.ts";
 import { bothEngines, EngineProcess, until } from "./engine-process.ts";
 
 describe.each(bothEngines)("the surface of %s", (id) => {

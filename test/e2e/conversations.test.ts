@@ -11,7 +11,7 @@ let url: string;
 
 beforeAll(async () => {
   const weights = await quickChatModelFile();
-  const model = `[chat]\nmodel_name = "river"\nsource = "${weights}"\nengine = "llama-server"\nctx_size = ${CONTEXT_TOKENS}\nslots = 1\n`;
+  const model = `[chat]\nmodel_name = "river"\nsource = "${weights}"\nengine = "llama-server"\nctx_size = ${CONTEXT_TOKENS}\nslots = 1\nthreads = 1\n`;
   assistant = await installAssistant({ models: { river: model }, config: nativeEngineConfig() });
   url = await assistant.serve();
 });

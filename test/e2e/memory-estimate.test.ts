@@ -8,8 +8,8 @@ const CONTEXT = 512;
 let assistant: TestAssistant;
 let url: string;
 beforeAll(async () => {
-  const model = `[chat]\nmodel_name = "smol"\nsource = "${await quickChatModelFile()}"\nengine = "llama-server"\nctx_size = ${CONTEXT}\nslots = 1\nhost_cache_mib = 0\n`;
-  assistant = await installAssistant({ models: { smol: model }, config: nativeEngineConfig() });
+  const model = `[chat]\nmodel_name = "smol"\nsource = "${await quickChatModelFile()}"\nengine = "llama-server"\nctx_size = ${CONTEXT}\nslots = 1\nthreads = 1\nhost_cache_mib = 0\n`;
+  assistant = await installAssistant({ models: { smol: model }, config: nativeEngineConfig(), ownEstimates: true });
   url = await assistant.serve();
 });
 afterAll(() => assistant?.[Symbol.asyncDispose]());

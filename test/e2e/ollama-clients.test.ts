@@ -2,7 +2,7 @@ import { execa } from "execa";
 import { Ollama } from "ollama";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { eventually, installAssistant, type TestAssistant } from "../support/assistant.ts";
-import { embeddingModelFile, chatModelFile } from "../support/model-files.ts";
+import { chatModelFile, embeddingModelFile } from "../support/model-files.ts";
 import { bothEngines, chatModelToml, embeddingModelToml } from "../support/models.ts";
 import { nativeEngineConfig } from "../support/native-engine.ts";
 import { pythonPackages } from "../support/python.ts";

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { eventually, installAssistant, type TestAssistant } from "../support/assistant.ts";
-import { embeddingModelFile, chatModelFile } from "../support/model-files.ts";
+import { chatModelFile, embeddingModelFile } from "../support/model-files.ts";
 import { bothEngines, chatModelToml, embeddingModelToml } from "../support/models.ts";
 import { nativeEngineConfig } from "../support/native-engine.ts";
 import { schemaErrors } from "../support/openai-schema.ts";

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { installAssistant, packageRoot, type TestAssistant } from "../support/assistant.ts";
-import { embeddingModelFile, chatModelFile } from "../support/model-files.ts";
+import { chatModelFile, embeddingModelFile } from "../support/model-files.ts";
 import { chatModelToml, embeddingModelToml } from "../support/models.ts";
 import { nativeEngineConfig } from "../support/native-engine.ts";
 import { tritonClient } from "../support/triton.ts";

@@ -10,10 +10,14 @@ import type { DaemonStatus, InstanceStatus } from "../../src/api/status.ts";
 import { connectIfAnswering, daemonClient } from "../../src/client/daemon-client.ts";
 import { resolvePaths } from "../../src/config/paths.ts";
 import { lockHolder } from "../../src/core/daemon-lock.ts";
+import { addEstimates, ESTIMATES_FILE } from "./kept-estimates.ts";
 
 export const packageRoot = join(dirname(fileURLToPath(import.meta.url)), "../..");
 /** Fakes are TypeScript: with what Node.js made of it the last time they start in half the time. */
 export const compileCache = join(packageRoot, ".cache/compile-cache");
+/** What test runs keep between them; not in the repository. */
+const cacheDir = join(packageRoot, ".cache");
+const keptEstimates = join(cacheDir, ESTIMATES_FILE);
 const program = join(packageRoot, "bin/assistant.js");
 /** As it is built: what runs here is source. */
 const daemonProgram = join(packageRoot, "dist/src/daemon/main.js");
@@ -47,6 +51,8 @@ export interface TestSetup {
   /** Model files, name -> TOML. */
   readonly models?: Readonly<Record<string, string>>;
   readonly env?: Readonly<Record<string, string>>;
+  /** Makes its own memory estimates, also where those of kept weights are known. */
+  readonly ownEstimates?: boolean;
 }
 
 export async function installAssistant(setup: TestSetup = {}): Promise<TestAssistant> {
@@ -65,6 +71,10 @@ export async function installAssistant(setup: TestSetup = {}): Promise<TestAssis
     ASSISTANT_DATA_DIR: join(root, "data"),
     ...setup.env,
   };
+  const estimates = join(root, "data", ESTIMATES_FILE);
+  const keepsWeights = Object.values(setup.models ?? {}).some((toml) => toml.includes(cacheDir));
+  const sharesEstimates = keepsWeights && setup.ownEstimates !== true;
+  if (sharesEstimates) await addEstimates(keptEstimates, estimates);
   const run: TestAssistant["run"] = async (args, options = {}) => {
     const result = await execa(process.execPath, [program, ...args], {
       env,
@@ -108,6 +118,7 @@ export async function installAssistant(setup: TestSetup = {}): Promise<TestAssis
     daemonLog: async () => readFile((await status()).logFile, "utf8"),
     async [Symbol.asyncDispose]() {
       await stop(true).catch(() => {});
+      if (sharesEstimates) await addEstimates(estimates, keptEstimates);
       await rm(root, { recursive: true, force: true, maxRetries: 3 });
     },
   };
