@@ -3,7 +3,10 @@ import { steadyClock } from "../core/clock.ts";
 import { modelKinds } from "../core/model.ts";
 import type { Sending } from "../core/upstream.ts";
 
-/** What another daemon needs to treat a call as this one would. `nodeId`: this one's id, which joins the hop list. */
+/**
+ * Headers with which another daemon treats a call as this one would. `nodeId`: this daemon's id, which is added to the
+ * hop list.
+ */
 export function forwardHeaders({ call, model, scope, trace }: Sending, nodeId: string): Record<string, string> {
   const headers: Record<string, string> = {
     [requestHeaders.id]: call.clientId ?? call.id,

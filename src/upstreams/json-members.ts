@@ -15,13 +15,13 @@ export interface MemberEdit {
   readonly value?: unknown;
 }
 
-/** By a member's name; null: it is left out. */
+/** By a member's name; null: it is removed. */
 export type MemberEdits = Readonly<Record<string, MemberEdit | null>>;
 
 /**
- * A JSON object's bytes with another value of its `model`, edited members, and every other byte as it was: numbers too
+ * Rewrites a JSON object's bytes with another `model` and edited members, and every other byte unchanged: numbers too
  * large for a double, duplicate keys and the order of keys reach the provider as the client wrote them. `bytes` must
- * have parsed as an object.
+ * have been parsed as an object.
  */
 export function withModel(bytes: Buffer, model: string, others: MemberEdits = {}): Buffer {
   const edits: MemberEdits = { ...others, model: { value: model } };
@@ -44,7 +44,10 @@ export function withModel(bytes: Buffer, model: string, others: MemberEdits = {}
 
 const encoded = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
 
-/** Where a member of the outermost object is: its name from `from` to `nameEnd`, its value from `valueFrom` to `to`. */
+/**
+ * The position of a member of the outermost object: its name from `from` to `nameEnd`, its value from `valueFrom` to
+ * `to`.
+ */
 interface Member {
   readonly name: string;
   readonly from: number;
@@ -53,7 +56,7 @@ interface Member {
   readonly to: number;
 }
 
-/** A client may write a key twice; which one counts is for the provider to say. */
+/** A client may write a key twice; the provider decides which one counts. */
 function membersOf(bytes: Buffer): readonly Member[] {
   const members: Member[] = [];
   for (let at = bytes.indexOf(OPEN_BRACE) + 1; ; ) {
@@ -62,7 +65,7 @@ function membersOf(bytes: Buffer): readonly Member[] {
     const nameEnd = stringEnd(bytes, from);
     const valueFrom = valueStart(bytes, nameEnd);
     at = valueEnd(bytes, valueFrom);
-    // Escapes included: `"\u006dodel"` is the same key.
+    // Including escapes: `"\u006dodel"` is the same key.
     members.push({
       name: JSON.parse(bytes.toString("utf8", from, nameEnd)) as string,
       from,
@@ -73,7 +76,7 @@ function membersOf(bytes: Buffer): readonly Member[] {
   }
 }
 
-/** Behind the closing quote of the string that begins at `from`. */
+/** After the closing quote of the string that begins at `from`. */
 function stringEnd(bytes: Buffer, from: number): number {
   for (let at = from + 1; at < bytes.length; at++) {
     if (bytes[at] === BACKSLASH) at += 1;
@@ -88,7 +91,7 @@ function valueStart(bytes: Buffer, from: number): number {
   return at;
 }
 
-/** Behind the value: before the comma or brace that follows, and the space before that. */
+/** After the value: before the comma or brace that follows, and the space before that. */
 function valueEnd(bytes: Buffer, from: number): number {
   let depth = 0;
   let end = from;

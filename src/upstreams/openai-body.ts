@@ -2,7 +2,7 @@ import { AssistantError } from "../core/errors.ts";
 import type { CallForm, InferenceCall, JsonObject, WireFormat } from "../core/inference.ts";
 import { type ModelSpec, samplingFields } from "../core/model.ts";
 
-/** Where llama-server, and every daemon like this one, answers a wire format. */
+/** The paths at which llama-server, and every daemon like this one, serves a wire format. */
 export const pathOf: Readonly<Record<WireFormat, string>> = {
   "llamacpp.tokenize": "/tokenize",
   "llamacpp.detokenize": "/detokenize",
@@ -30,7 +30,7 @@ export const pathOf: Readonly<Record<WireFormat, string>> = {
 const READS: ReadonlySet<WireFormat> = new Set(["llamacpp.props", "llamacpp.adapters"]);
 export const methodOf = (wire: WireFormat): "GET" | "POST" => (READS.has(wire) ? "GET" : "POST");
 
-/** Whether the format is one that llama.cpp's servers alone speak. */
+/** Whether the format is only supported by llama.cpp's servers. */
 export const isLlamaCpp = (wire: WireFormat): boolean => wire.startsWith("llamacpp.");
 
 /** For targets without it. `target`: the first words of the message. */
@@ -40,13 +40,13 @@ export const noLlamaCpp = (target: string, { name }: Pick<ModelSpec, "name">): A
     remedy: "Use a model that runs on this machine, or OpenAI's routes.",
   });
 
-/** Whether the client asked for usage at the end of a stream. */
+/** Whether the client requested usage at the end of a stream. */
 export const asksUsage = ({ body }: InferenceCall): boolean =>
   (body.json["stream_options"] as { include_usage?: unknown } | null | undefined)?.include_usage === true;
 
 /**
- * The body with what the model's settings add: usage at the end of a stream, and a provider's model's sampling, which
- * other targets know themselves. The client's own object where nothing is added.
+ * The body with additions from the model's settings: usage at the end of a stream, and sampling for a provider's model
+ * (other targets have it themselves). The client's own object if nothing is added.
  */
 export function withSettings(call: InferenceCall, model: ModelSpec): JsonObject {
   const json = withSampling(call, model);
@@ -67,7 +67,7 @@ function withSampling({ wire, body: { json } }: InferenceCall, { source, samplin
   return added.length === 0 ? json : { ...json, ...Object.fromEntries(added) };
 }
 
-/** As the client wrote it, wherever that will do. */
+/** As the client wrote it, wherever possible. */
 export function encodeBody({ body }: InferenceCall, json: JsonObject): Buffer {
   if (json === body.json) return body.bytes;
   return body.form === undefined ? Buffer.from(JSON.stringify(json)) : encodeForm(json, body.form);
@@ -75,7 +75,7 @@ export function encodeBody({ body }: InferenceCall, json: JsonObject): Buffer {
 
 export const contentTypeOf = ({ body }: InferenceCall): string => body.form?.contentType ?? "application/json";
 
-/** A form with other fields, within the boundary of the client's own, which its file is known not to hold. */
+/** A form with other fields, with the client's own boundary, which is known not to occur in its file. */
 function encodeForm(fields: JsonObject, { contentType, file }: CallForm): Buffer {
   const boundary = /boundary=(?:"([^"]+)"|([^;\s]+))/i.exec(contentType);
   const delimiter = `--${boundary?.[1] ?? boundary?.[2] ?? ""}`;

@@ -1,4 +1,4 @@
-/** The parts of a stream's chunk that an answer in one piece is made of. */
+/** The parts of a stream's chunks from which an answer in one piece is built. */
 interface Chunk {
   readonly id?: unknown;
   readonly created?: unknown;
@@ -7,7 +7,7 @@ interface Chunk {
   readonly choices?: readonly ChunkChoice[];
   readonly usage?: unknown;
   readonly timings?: unknown;
-  /** What llama.cpp's engines made of a request with `verbose`. */
+  /** Included by llama.cpp's engines for `verbose`. */
   readonly __verbose?: unknown;
 }
 
@@ -31,7 +31,7 @@ interface ToolCallDelta {
   readonly id?: string;
   readonly type?: string;
   readonly function?: { readonly name?: string; readonly arguments?: string };
-  /** What only some providers have, and want back with the call. */
+  /** Some providers include this, and require it back with the call. */
   readonly extra_content?: unknown;
 }
 
@@ -133,7 +133,7 @@ function mergeToolCall(calls: Map<number, ToolCall>, delta: ToolCallDelta): void
   call.arguments += delta.function?.arguments ?? "";
 }
 
-/** Lists (`content`, `tokens`, `token_logprobs`, …) grow; everything else is the last word. */
+/** Lists (`content`, `tokens`, `token_logprobs`, …) are appended; for everything else the last value counts. */
 function mergeLogprobs(known: Record<string, unknown> | null, more: Logprobs): Record<string, unknown> {
   const merged = { ...known };
   for (const [name, value] of Object.entries(more)) {

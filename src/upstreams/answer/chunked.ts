@@ -17,7 +17,7 @@ export function frameChunk(bytes: Buffer): Buffer {
 /** The chunk that ends a chunked body without trailers. */
 export const LAST_CHUNK = Buffer.from("0\r\n\r\n", "latin1");
 
-/** Whether bytes that arrived so far end a chunked body. SSE and JSON never hold a line that is a lone `0`. */
+/** Whether the bytes so far end a chunked body. SSE and JSON never contain a line that is a lone `0`. */
 export const endsBody = (tail: Buffer): boolean => {
   const length = tail.length;
   if (length < 5 || tail[length - 1] !== LF || tail[length - 3] !== LF) return false;
@@ -26,10 +26,10 @@ export const endsBody = (tail: Buffer): boolean => {
 };
 
 const MAX_TRAILERS = 32;
-/** Of a chunk's size. */
+/** Maximum size of a chunk. */
 const MAX_DIGITS = 8;
 const NO_DIGIT = 255;
-/** Of each byte as a hexadecimal digit. */
+/** The value of each byte as a hexadecimal digit. */
 const DIGITS = Uint8Array.from({ length: 256 }, (_, code) => {
   const digit = Number.parseInt(String.fromCharCode(code), 16);
   return Number.isNaN(digit) ? NO_DIGIT : digit;
@@ -37,21 +37,19 @@ const DIGITS = Uint8Array.from({ length: 256 }, (_, code) => {
 
 type State = "size" | "data" | "data-end" | "trailer" | "done";
 
-/**
- * Takes the framing off a chunked body that arrives in pieces of any size. Throws `engine_error` on what is no chunk.
- */
+/** Decodes a chunked body that arrives in pieces of any size. Throws `engine_error` if it is not chunked. */
 export class ChunkDecoder {
   #state: State = "size";
   #line = "";
   #left = 0;
-  /** Header lines behind the last chunk, names in lower case. */
+  /** Trailer lines, names in lower case. */
   readonly trailers = new Map<string, string>();
 
   get done(): boolean {
     return this.#state === "done";
   }
 
-  /** The payload within `bytes`, in order. Bytes behind the last chunk are ignored. */
+  /** The payload within `bytes`, in order. Bytes after the last chunk are ignored. */
   push(bytes: Buffer): Buffer[] {
     const payload: Buffer[] = [];
     let at = 0;
@@ -71,8 +69,8 @@ export class ChunkDecoder {
   }
 
   /**
-   * What nearly all lines are, without making texts of them: where the next begins; 0: the line is another, or not
-   * whole.
+   * Fast path for typical lines, without creating strings: the start of the next line; 0: the line is different, or
+   * incomplete.
    */
   #readShort(bytes: Buffer, from: number): number {
     let size = 0;

@@ -5,24 +5,24 @@ import { type Receiver, truncated } from "./receivers.ts";
 
 /** The connection that an answer comes over. */
 export interface AnswerSource {
-  /** Bytes are read again after `body` has returned false. */
+  /** Resumes reading after `body` has returned false. */
   resume(): void;
-  /** Nothing more is wanted of it. Where the answer is not complete, the target takes this as the order to stop. */
+  /** Ends the exchange. If the answer is incomplete, the target takes this as the order to stop. */
   close(): void;
 }
 
 export interface DeliveryOptions {
   readonly sending: Sending;
   readonly sink: AnswerSink;
-  /** Whether the call may be sent again after this failure, as long as its sink has seen no answer. */
+  /** Whether the call may be retried after this failure, as long as its sink has received no answer. */
   retryAfter(reason: AssistantError): Retry;
-  /** Opens the connection; what comes over it is reported to the delivery. */
+  /** Opens the connection, which reports to the delivery. */
   open(delivery: Delivery): AnswerSource;
 }
 
 /**
- * Carries one answer into its sink: until it is complete, it fails, the caller disconnects, or the target is lost under
- * it. Rejects as `Upstream.send` does.
+ * Delivers one answer into its sink: until it is complete or fails, the caller disconnects, or the target is lost.
+ * Rejects like `Upstream.send`.
  */
 export const deliver = (options: DeliveryOptions): Promise<AnswerFacts> =>
   new Promise((resolve, reject) => new Delivery(options, resolve, reject).start());
@@ -45,7 +45,7 @@ export class Delivery {
   start(): void {
     const { call, lost } = this.#options.sending;
     if (call.cancellation.cancelled) this.#settle(() => this.#reject(new CallerGone()));
-    // Taken away between being chosen and being used: nothing was sent, another may take it.
+    // Lost between being chosen and being used: nothing was sent, another target may take it.
     else if (lost.reason !== null) this.unreachable(lost.reason);
     if (this.#settled) return;
     call.cancellation.onCancel = () => this.#settle(() => this.#reject(new CallerGone()));
@@ -59,7 +59,7 @@ export class Delivery {
     }
   }
 
-  /** The head has come: its receiver takes the body. */
+  /** The head has arrived: its receiver takes the body. */
   head(receiver: () => Receiver): void {
     if (this.#settled) return;
     try {
@@ -80,7 +80,7 @@ export class Delivery {
     }
   }
 
-  /** The target has ended the connection in good order. */
+  /** The target has closed the connection normally. */
   closed(): void {
     if (this.#settled) return;
     try {
@@ -93,7 +93,7 @@ export class Delivery {
     }
   }
 
-  /** The connection broke. What its own code found wrong with the answer says more than that it broke off. */
+  /** The connection broke. An error of its own code is more informative than the disconnect. */
   broken(failure: Error): void {
     this.fail(this.#receiver === null && isAssistantError(failure) ? failure : truncated());
   }
@@ -112,7 +112,7 @@ export class Delivery {
     this.#settle(() => this.#reject(new SendFailure(reason, "once")));
   }
 
-  /** What is no AssistantError is a fault of ours, which another target would not mend. */
+  /** Any other exception is a bug, which another target would not fix. */
   fail(error: unknown): void {
     if (this.#settled) return;
     const reason = presentable(error);

@@ -10,12 +10,12 @@ interface EngineErrorBody {
         readonly n_ctx?: unknown;
       }
     | string;
-  /** Where servers other than llama.cpp's say it: vLLM's older versions, and everything made with FastAPI. */
+  /** Where servers other than llama.cpp's put the error: older versions of vLLM, and all FastAPI programs. */
   readonly message?: unknown;
   readonly detail?: unknown;
 }
 
-/** What another daemon's error answer has besides. */
+/** Additional fields in another daemon's errors. */
 interface OurError {
   readonly code?: unknown;
   readonly message?: unknown;
@@ -30,11 +30,11 @@ interface OurError {
 interface Asked {
   readonly model: string;
   readonly operation: Operation;
-  /** Of one slot; missing or 0: it is not known. */
+  /** Context of one slot; missing or 0: unknown. */
   readonly contextTokens?: number;
 }
 
-/** The field that holds what is computed. */
+/** The field that contains the input. */
 export const PROMPT_FIELD: Readonly<Record<Operation, string>> = {
   chat: "messages",
   completion: "prompt",
@@ -50,10 +50,10 @@ export const PROMPT_FIELD: Readonly<Record<Operation, string>> = {
   tensors: "inputs",
 };
 
-/** Statuses that blame the request, whatever the body is. */
+/** Statuses that blame the request, whatever the body contains. */
 const REFUSING: ReadonlySet<number> = new Set([400, 413, 415, 422]);
 
-/** What an engine's error answer means to the client. */
+/** Translates an engine's error response for the client. */
 export function engineError(status: number, body: string, asked: Asked): AssistantError {
   let parsed: EngineErrorBody;
   try {
@@ -70,7 +70,7 @@ export function engineError(status: number, body: string, asked: Asked): Assista
   return engineErrorOf(status, parsed, asked);
 }
 
-/** The same for a body that is parsed already, such as an `error` event of a stream. */
+/** The same for a parsed body, such as an `error` event of a stream. */
 export function engineErrorOf(status: number, body: EngineErrorBody, asked: Asked): AssistantError {
   const { model } = asked;
   const error = typeof body.error === "object" && body.error !== null ? body.error : {};
@@ -103,8 +103,8 @@ export function engineErrorOf(status: number, body: EngineErrorBody, asked: Aske
 }
 
 /**
- * What llama-server answers with 500 although the request is to blame: its JSON library, its parsers and its limits
- * throw so.
+ * Errors that llama-server reports as 500 although the request is at fault: exceptions of its JSON library, parsers and
+ * limits.
  */
 const REQUEST_FAULTS: readonly (readonly [pattern: RegExp, param: string | null])[] = [
   [/^\[json\.exception\./, null],
@@ -121,10 +121,10 @@ const REQUEST_FAULTS: readonly (readonly [pattern: RegExp, param: string | null]
   [/^(tools|tool_choice) param requires/, null],
 ];
 
-/** An embedding is computed in one batch, which is then its context. */
+/** An embedding is computed in one batch, which therefore limits it. */
 const TOO_LARGE = /^input \((\d+) tokens\) is (?:too large to process|larger than the max context size)\D*?(\d+)?\D*$/;
 
-/** llama.cpp looks up a token without asking first whether there is one. */
+/** llama.cpp looks up a token without checking that it exists. */
 const NO_TOKEN = /^vector::_M_range_check: __n \(which is \d+\) >= this->size\(\) \(which is (\d+)\)/;
 
 function ofRequest(text: string, asked: Asked): AssistantError | null {
@@ -137,7 +137,7 @@ function ofRequest(text: string, asked: Asked): AssistantError | null {
     );
   const large = TOO_LARGE.exec(text);
   if (large !== null)
-    // A batch may hold more than the context of a slot does.
+    // A batch may be larger than the context of a slot.
     return contextExceeded(
       Number(large[1]),
       large[2] === undefined ? undefined : Math.min(Number(large[2]), asked.contextTokens || Number.POSITIVE_INFINITY),
@@ -150,7 +150,7 @@ function ofRequest(text: string, asked: Asked): AssistantError | null {
   return null;
 }
 
-/** An error that a daemon like this one has worded already; engines' codes are numbers. */
+/** An error already formatted by a daemon like this one; engines' codes are numbers. */
 function ourError({
   code,
   message,
@@ -192,9 +192,9 @@ function contextExceeded(prompt: unknown, context: unknown, { model, operation }
   );
 }
 
-/** In an engine's words the field, where it has one. The rest of a message that quotes the request is left out. */
+/** The field named by the engine's message, if any. The rest of a message that quotes the request is omitted. */
 function badRequest(text: string, { operation }: Asked, known?: string): AssistantError {
-  // The engine's JSON library puts its own error number in front of what a user can use.
+  // The engine's JSON library puts its own error number before the useful part.
   const message = text
     .replace(/\[json\.exception\.[a-z_]+\.\d+\] /g, "")
     .replace(/; (?:last read|tools = )[\s\S]*$/, "");
@@ -204,7 +204,7 @@ function badRequest(text: string, { operation }: Asked, known?: string): Assista
   return new AssistantError("invalid_request", sentence(message.slice(0, 500)), param === undefined ? {} : { param });
 }
 
-/** FastAPI lists what is wrong with a request, each with its place in it. */
+/** FastAPI lists the problems of a request, each with its location. */
 const detailText = (detail: unknown): string =>
   Array.isArray(detail)
     ? (detail as readonly { readonly loc?: unknown; readonly msg?: unknown }[])

@@ -11,10 +11,11 @@ interface TextChoice {
 }
 
 /**
- * Rewrites the `logprobs` of text completions in the shape that OpenAI's API has for them, which is not that of chats.
+ * Rewrites the `logprobs` of text completions in the format that OpenAI's API has for them, which differs from that of
+ * chats.
  */
 export class LegacyLogprobs {
-  /** Alternatives that were asked for. */
+  /** Number of requested alternatives. */
   readonly #alternatives: number;
   /** Characters of each choice so far. */
   readonly #lengths = new Map<number, number>();

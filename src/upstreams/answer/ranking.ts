@@ -4,15 +4,15 @@ import { type AnswerFacts, NO_FACTS } from "../../core/upstream.ts";
 import { ChunkDecoder } from "./chunked.ts";
 import { type Framing, type Receiver, truncated, type Verdict } from "./receivers.ts";
 
-/** What llama-server's /v1/rerank can be asked at once: one query and texts. */
+/** A request of llama-server's /v1/rerank: one query and texts. */
 export interface Ranking {
   readonly query: unknown;
   readonly documents: readonly unknown[];
-  /** Of each document the place that it has in the client's request. */
+  /** The index of each document in the client's request. */
   readonly places: readonly number[];
 }
 
-/** The rankings that answer a call: one, but for pairs of texts, where each different text is a query. */
+/** The rankings that answer a call: one, except for pairs of texts, where each different text is a query. */
 export function rankingsOf({ wire, body: { json } }: InferenceCall): readonly Ranking[] {
   if (wire === "jina.rerank") {
     const documents = listOf(json["documents"]).map(textOf);
@@ -31,7 +31,7 @@ export function rankingsOf({ wire, body: { json } }: InferenceCall): readonly Ra
 }
 
 export interface Ranked {
-  /** Place in what was ranked. */
+  /** Index in the ranked texts. */
   readonly index: number;
   readonly relevance_score: number;
 }
@@ -42,7 +42,7 @@ export interface RankingAnswer {
   readonly results: readonly Ranked[];
 }
 
-/** Far more than the scores of as many documents as a request may have. */
+/** Far more than the scores of the maximum number of documents. */
 const MAX_ANSWER_BYTES = 8 * 2 ** 20;
 
 /** Collects llama-server's answer to one ranking. Nothing of it goes to the sink. */
@@ -104,7 +104,7 @@ export class RankingReceiver implements Receiver {
   }
 }
 
-/** The answer that the client's wire format has, of what its texts were ranked with. */
+/** The answer in the client's wire format, from the rankings. */
 export const rankedAnswer = (call: InferenceCall, ranked: RankingAnswer): object =>
   call.wire === "vllm.score" ? scored(call, ranked) : reranked(call, ranked);
 

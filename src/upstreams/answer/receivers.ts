@@ -7,64 +7,64 @@ import { engineError } from "./engine-error.ts";
 import { SOUND_TYPES, SoundMeter } from "./sound.ts";
 import { readFacts, Tail } from "./tail.ts";
 
-/** How the end of a body is marked: by chunks, by a length, or by the end of the connection. */
+/** How the end of a body is marked: by chunks, a length, or the end of the connection. */
 export type Framing =
   | { readonly type: "chunked" }
   | { readonly type: "length"; readonly bytes: number }
   | { readonly type: "until-close" };
 
-/** The parts of an answer's head that decide what becomes of its body. */
+/** The parts of an answer's head that decide how its body is received. */
 export interface AnswerHead {
   readonly status: number;
   readonly contentType: string;
   readonly framing: Framing;
 }
 
-/** What became of the bytes just received. `pause`: the sink is slower than the target. */
+/** What happened to the bytes just received. `pause`: the sink is slower than the target. */
 export type Verdict = "more" | "pause" | "done";
 
-/** Takes the body of one answer into a sink. Exactly one is made for each answer. */
+/** Receives the body of one answer into a sink. One is created for each answer. */
 export interface Receiver {
   body(bytes: Buffer): Verdict;
   /** Whether part of the answer itself has been seen: engines send comments and progress before it. */
   readonly begun: boolean;
-  /** The target has ended the connection before `done`: returns where that is the end, throws where it is not. */
+  /** The target has closed the connection before `done`: returns if that is a regular end, throws otherwise. */
   closed(): void;
   facts(): AnswerFacts;
-  /** Whether the bytes sent so far end between two events, so that one more may be appended to a broken stream. */
+  /** Whether the bytes sent so far end between two events, so that another may be appended to a broken stream. */
   betweenEvents(): boolean;
   dispose(): void;
 }
 
 export interface AnswerTarget {
   readonly sink: AnswerSink;
-  /** Headers of the answer besides those of its content. */
+  /** Headers of the answer, except those of its content. */
   readonly headers: readonly string[];
   /** Named in messages. */
   readonly model: string;
-  /** Which field of the request a message is about. */
+  /** The field of the request that a message is about. */
   readonly operation: Operation;
-  /** Of one slot of the model; missing or 0: it is not known. */
+  /** Context of one slot of the model; missing or 0: unknown. */
   readonly contextTokens?: number;
 }
 
-// Proxies in front of us must not collect tokens, and nothing may keep an answer.
+// Proxies must not buffer tokens, and nothing may cache an answer.
 export const SSE_HEADERS = ["Cache-Control", "no-cache", "X-Accel-Buffering", "no"];
 
 /**
- * Throws `engine_error` for an answer of a type that the operation does not have: JSON, an event stream, of audio also
+ * Throws `engine_error` for a content type that the operation does not have: JSON, an event stream, and for audio also
  * sound and text.
  */
 export function receiverFor(head: AnswerHead, target: AnswerTarget): Receiver {
   const { sink, headers, model } = target;
   const { status, framing } = head;
   if (status !== 200) return new ErrorAnswer(status, framing, target);
-  // whisper.cpp's server calls a transcript of plain text HTML.
+  // whisper.cpp's server labels a plain text transcript as HTML.
   const contentType = HEARING.has(target.operation)
     ? head.contentType.replace(/^text\/html\b/, PLAIN)
     : head.contentType;
   const streams = contentType.startsWith("text/event-stream");
-  // The client's head will hold it, which takes no other characters.
+  // The client's head will contain it, where no other characters are allowed.
   const isWritable = /^[\x20-\x7e]*$/.test(contentType);
   const isJson = contentType.startsWith("application/json");
   const isSound = !streams && AUDIO.has(target.operation) && (isJson || SOUND_TYPES.test(contentType));
@@ -84,17 +84,14 @@ export function receiverFor(head: AnswerHead, target: AnswerTarget): Receiver {
     : new Reframed(sink, framing, all, streams);
 }
 
-/** Operations that answer with sound, or with text of other types than JSON. */
+/** Operations whose answers are audio, or text of types other than JSON. */
 export const AUDIO: ReadonlySet<Operation> = new Set(["speech", "transcription", "translation"]);
 const HEARING: ReadonlySet<Operation> = new Set(["transcription", "translation"]);
 const PLAIN = "text/plain";
-/**
- * Whether an event other than one about the progress of the prompt begins or goes on here. Within JSON text every quote
- * is escaped.
- */
+/** Whether an event other than prompt progress begins or continues here. Within JSON text every quote is escaped. */
 const hasAnswer = (bytes: Buffer): boolean => bytes.includes("data:") && !bytes.includes('"prompt_progress":');
 const NOTHING: Buffer = Buffer.alloc(0);
-/** Of an object or, of llama.cpp, a list. */
+/** Of an object or, for llama.cpp, a list. */
 const JSON_ENDS = Buffer.from("}]");
 const endsWith = (bytes: Buffer, ending: string): boolean =>
   bytes.length === 0 || bytes.toString("latin1", Math.max(0, bytes.length - ending.length)) === ending;
@@ -105,7 +102,7 @@ export const truncated = (): AssistantError =>
     remedy: "Try again; `assistant ps` shows the instance.",
   });
 
-/** The fast path: chunks pass through with their framing, and nothing is decoded. */
+/** The fast path: chunks pass through with their framing, without being decoded. */
 class RawChunks implements Receiver {
   readonly #sink: AnswerSink;
   readonly #headers: readonly string[];
@@ -141,7 +138,7 @@ class RawChunks implements Receiver {
   }
 }
 
-/** A body of stated length: what most answers that are not streamed have. */
+/** A body with a content length, as in most answers that are not streamed. */
 class FixedLength implements Receiver {
   readonly #sink: AnswerSink;
   readonly #headers: readonly string[];
@@ -163,7 +160,7 @@ class FixedLength implements Receiver {
     this.#left -= mine.length;
     this.#tail.push(mine);
     if (this.#opening.length === 0) this.#opening = mine.subarray(0, 1024);
-    // Seen whole before anything was sent: half an object can still become an error the client understands.
+    // Held until complete: half an object can still be replaced by an error that the client understands.
     if (this.#left === 0 && this.#sink.status === null && !JSON_ENDS.includes(mine[mine.length - 1] ?? 0)) {
       throw new AssistantError("engine_error", "The engine's answer is not complete JSON.");
     }
@@ -177,7 +174,7 @@ class FixedLength implements Receiver {
   }
   facts(): AnswerFacts {
     const facts = readFacts(this.#tail.bytes());
-    // Embeddings state their usage before the vectors, not after them.
+    // Embeddings report their usage before the vectors, not after them.
     return facts.promptTokens === null && this.#opening.length > 0 ? readFacts(this.#opening) : facts;
   }
   betweenEvents(): boolean {
@@ -189,8 +186,8 @@ class FixedLength implements Receiver {
 }
 
 /**
- * For sinks that take no chunk framing, targets that end by closing, answers whose head a keep-alive comment has sent,
- * and sound.
+ * For sinks without chunk framing, targets that end by closing, answers whose head was already sent by a keep-alive
+ * comment, and audio.
  */
 class Reframed implements Receiver {
   readonly #sink: AnswerSink;
@@ -224,7 +221,7 @@ class Reframed implements Receiver {
     this.#isOpen = true;
     let flowing = true;
     const pieces = this.#decoder?.push(bytes) ?? [bytes.subarray(0, Math.min(bytes.length, this.#left))];
-    // What came at once goes on at once.
+    // What arrived together is passed on together.
     const piece = pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces);
     if (piece.length > 0) {
       this.#left -= piece.length;
@@ -255,7 +252,7 @@ class Reframed implements Receiver {
 
 const MAX_ERROR_BYTES = 256 * 1024;
 
-/** Collects an error answer and throws it as ours. */
+/** Collects an error response and throws it as one of the catalogue. */
 class ErrorAnswer implements Receiver {
   readonly #status: number;
   readonly #framing: Framing;

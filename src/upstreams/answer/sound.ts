@@ -1,17 +1,17 @@
 import { answerTrailers } from "../../api/headers.ts";
 import { type AnswerFacts, NO_FACTS } from "../../core/upstream.ts";
 
-/** Types that sound and transcripts are answered with, besides JSON and events. */
+/** Content types of audio and transcripts, in addition to JSON and events. */
 export const SOUND_TYPES = /^(?:audio\/|text\/(?:plain|vtt|srt)\b|application\/(?:ogg|octet-stream|x-subrip)\b)/;
 
-/** Of raw samples, which have no header: 16 bits, 24 kHz, one channel, as in OpenAI's API. */
+/** Rate of raw samples, which have no header: 16 bits, 24 kHz, one channel, as in OpenAI's API. */
 const PCM_BYTES_PER_SECOND = 48_000;
 const WAV_HEADER_BYTES = 44;
 const BYTE_RATE_AT = 28;
-/** Longest begin that is looked at: of a WAV file its header, of a transcript its length. */
+/** Maximum length of the inspected beginning: of a WAV file the header, of a transcript the duration. */
 const OPENING_BYTES = 1024;
 
-/** Measures the sound that an answer holds, or that a transcript says it has heard. */
+/** Measures the duration of audio in an answer, or of the recording as stated by a transcript. */
 export class SoundMeter {
   readonly #contentType: string;
   #opening: Buffer = Buffer.alloc(0);
@@ -27,7 +27,7 @@ export class SoundMeter {
       this.#opening = Buffer.concat([this.#opening, bytes.subarray(0, OPENING_BYTES - this.#opening.length)]);
   }
 
-  /** `tail`: the last bytes of the answer. `trailers`: header lines behind it. */
+  /** `tail`: the last bytes of the answer. `trailers`: its trailer lines. */
   facts(tail: Buffer, trailers: ReadonlyMap<string, string> | undefined): AnswerFacts {
     const stated = Number(trailers?.get(answerTrailers.audioSeconds) ?? Number.NaN);
     const seconds = Number.isFinite(stated) ? stated : this.#measured(tail);

@@ -1,7 +1,7 @@
 import type { AnswerFacts } from "../../core/upstream.ts";
 import { endsBody } from "./chunked.ts";
 
-/** The final events with usage and timings are under two kilobytes; the rest is room for what stands between them. */
+/** The final events with usage and timings are under two kilobytes; the rest leaves room for what is between them. */
 const KEPT_BYTES = 8 * 1024;
 const spare: Buffer[] = [];
 const MAX_SPARE = 64;
@@ -39,7 +39,7 @@ export class Tail {
     return this.#buffer.subarray(0, this.#length);
   }
 
-  /** Gives the memory back for the next request. The tail must not be used afterwards. */
+  /** Returns the memory for the next request. The tail must not be used afterwards. */
   release(): void {
     if (spare.length < MAX_SPARE && this.#buffer.length > 0) spare.push(this.#buffer);
     this.#buffer = Buffer.alloc(0);
@@ -49,10 +49,10 @@ export class Tail {
 
 /**
  * Reads counts, times and the finish reason by name from the end of an answer, JSON or SSE, framed or not. Within a
- * JSON string every quote is escaped, so that `"name":` can only be a key. The last one counts.
+ * JSON string every quote is escaped, so `"name":` can only be a key. The last one counts.
  */
 export function readFacts(tail: Buffer): AnswerFacts {
-  // A chunk boundary may lie within the event; JSON text itself holds no raw line break.
+  // A chunk boundary may be within the event; JSON text itself contains no raw line break.
   const bytes = tail.toString("latin1");
   const text = bytes.includes("\r\n") ? bytes.replace(/\r\n[0-9a-fA-F]+\r\n/g, "") : bytes;
   const cachedByTimings = numberOf(text, '"cache_n":');
@@ -74,7 +74,7 @@ function finishReasonOf(text: string): string | null {
   return at < 0 ? stopReasonOf(text) : (/^"finish_reason": ?"(\w+)"/.exec(text.slice(at, at + 64))?.[1] ?? null);
 }
 
-/** What llama.cpp's own format calls it. */
+/** Its name in llama.cpp's own format. */
 function stopReasonOf(text: string): string | null {
   const at = text.lastIndexOf('"stop_type":"');
   const type = at < 0 ? undefined : /^"stop_type":"(eos|word|limit)"/.exec(text.slice(at, at + 32))?.[1];

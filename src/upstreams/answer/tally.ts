@@ -1,19 +1,19 @@
 import type { AnswerFacts } from "../../core/upstream.ts";
 
-/** Counts of one answer, as an engine gives them at its end. */
+/** Counts of one answer, as reported by an engine at its end. */
 interface Usage {
   readonly prompt_tokens?: number;
   readonly completion_tokens?: number;
   readonly prompt_tokens_details?: { readonly cached_tokens?: number };
 }
 
-/** Counts and times of one answer, in llama-server's words. */
+/** Counts and times of one answer, by llama-server's names. */
 type Timings = Readonly<Record<string, number>>;
 
-/** Timings that add up; the others are rates made of them. */
+/** Timings that can be added; the others are rates derived from them. */
 const SUMS = ["cache_n", "prompt_n", "prompt_ms", "predicted_n", "predicted_ms"] as const;
 
-/** Adds up what several answers to one request took, each of which engines count by itself. */
+/** Adds up the counts of several answers to one request, which engines report for each. */
 export class Tally {
   /** Several answers to a prompt read it once. */
   readonly #prompts = new Map<number, { tokens: number; cached: number }>();
@@ -25,7 +25,7 @@ export class Tally {
     this.#completionTokens += usage.completion_tokens ?? 0;
     const tokens = usage.prompt_tokens ?? 0;
     const cached = usage.prompt_tokens_details?.cached_tokens ?? 0;
-    // A further answer finds the prompt in the cache that the first one has filled.
+    // Another answer finds the prompt in the cache filled by the first one.
     const known = this.#prompts.get(prompt);
     this.#prompts.set(prompt, { tokens, cached: Math.min(cached, known?.cached ?? cached) });
     for (const name of SUMS) this.#sums[name] = (this.#sums[name] ?? 0) + (timings?.[name] ?? 0);

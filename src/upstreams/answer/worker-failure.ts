@@ -1,10 +1,10 @@
 import { AssistantError } from "../../core/errors.ts";
 import type { Retry } from "../../core/upstream.ts";
 
-/** Of what a worker says, so much is shown. */
+/** Maximum length of a quoted message of a worker. */
 const MAX_SHOWN = 300;
 
-/** `cause`: of the connection; a request that was not read may be sent to another. */
+/** `cause`: of the connection; a request that was not read may be sent to another worker. */
 export const unreachable = (worker: string, cause: unknown): AssistantError =>
   new AssistantError("worker_unavailable", `The worker at ${worker} cannot be reached.`, {
     remedy: "Start it again; `assistant worker list` and `GET /registry` list the workers.",
@@ -19,7 +19,7 @@ export const brokenOff = (worker: string, cause?: unknown): AssistantError =>
     cause,
   });
 
-/** What an answer with another status than 200 means. `param`: the field that holds what a worker refuses. */
+/** Translates a status other than 200. `param`: the field that the worker refuses. */
 export function refusalOf(worker: string, status: number, text: string, param: string): AssistantError {
   const said = messageIn(text);
   if (status === 503 || status === 429)
@@ -33,18 +33,18 @@ export function refusalOf(worker: string, status: number, text: string, param: s
   });
 }
 
-/** Another worker may take what this one did not begin; what one worker made nothing of, another may, once. */
+/** Another worker may take what this one did not start; after a useless answer, another one is tried once. */
 export const retryOf = ({ code }: AssistantError): Retry =>
   code === "worker_busy" || code === "worker_unavailable" ? "elsewhere" : code === "worker_error" ? "once" : "never";
 
-/** Workers say what is wrong as `message`, `msg` or `error`. */
+/** Workers report errors as `message`, `msg` or `error`. */
 function messageIn(text: string): string {
   let said: unknown = text;
   try {
     const { message, msg, error } = JSON.parse(text) as Readonly<Record<string, unknown>>;
     said = message ?? msg ?? error ?? text;
   } catch {
-    // A text it is.
+    // A plain text.
   }
   const shown = String(said).replaceAll(/\s+/g, " ").trim().slice(0, MAX_SHOWN);
   return shown === "" ? "it gives no reason." : /[.!?…]$/.test(shown) ? shown : `${shown}.`;

@@ -6,22 +6,22 @@ import { SOUND_TYPES } from "../answer/sound.ts";
 import { readFacts, Tail } from "../answer/tail.ts";
 import { type Asked, brokenOff, errorAnswer, errorInside, malformed } from "./failure.ts";
 
-/** Where a provider's answer goes, and what it answers. */
+/** The destination of a provider's answer, and what it answers. */
 export interface ProviderTarget extends Asked {
   readonly sink: AnswerSink;
-  /** Headers of the answer besides those of its content. */
+  /** Headers of the answer, except those of its content. */
   readonly headers: readonly string[];
   readonly streamed: boolean;
 }
 
 export interface ProviderReceiver extends Receiver {
-  /** Nothing more will come, although the connection is still open. */
+  /** Nothing more will arrive, although the connection is still open. */
   readonly isComplete?: boolean;
 }
 
 /**
- * Throws `provider_error` for what is neither JSON nor an event stream nor the sound that was asked for, or the one
- * where the other was.
+ * Throws `provider_error` for an unexpected content type: not JSON, an event stream or the requested audio, or one
+ * instead of the other.
  */
 export function providerReceiver(
   status: number,
@@ -42,7 +42,7 @@ export function providerReceiver(
       { status: 200, contentType, framing: { type: "until-close" } },
       { sink, headers: more, model: model ?? "", operation },
     );
-  // An error of a stream may come as JSON; what else it is, the receiver says.
+  // An error of a stream may arrive as JSON; the receiver handles anything else.
   if (isJson) return new WholeAnswer(target);
   const expected = target.streamed ? "an event stream" : "JSON";
   throw malformed(target, `answered with ${typeText(contentType)} instead of ${expected}`);
@@ -59,11 +59,11 @@ const MAX_EVENT_BYTES = 4 * 1024 * 1024;
 const NOTHING: Buffer = Buffer.alloc(0);
 const verdict = (flowing: boolean): Verdict => (flowing ? "more" : "pause");
 
-/** Passes whole events on as they came. Half an event never reaches the client, so that an error can always follow. */
+/** Passes complete events on unchanged. The client never receives half an event, so an error can always follow. */
 class EventRelay implements ProviderReceiver {
   readonly #target: ProviderTarget;
   readonly #tail = new Tail();
-  /** The beginning of an event whose end has not come. */
+  /** The beginning of an event whose end has not arrived. */
   #half = NOTHING;
   begun = false;
   isComplete = false;
@@ -116,7 +116,7 @@ class EventRelay implements ProviderReceiver {
     return "done";
   }
 
-  /** The first event shows whether this is an answer at all; later ones are looked at where they may hold an error. */
+  /** The first event shows whether this is an answer at all; later ones are checked if they may contain an error. */
   #check(events: Buffer): void {
     if (this.begun && !events.includes('"error"')) return;
     for (const [, data = ""] of events.toString("utf8").matchAll(/^data: ?(.*)$/gm)) {
@@ -132,7 +132,7 @@ class EventRelay implements ProviderReceiver {
 const AGAIN = "Send the request again; if it happens often, check the provider's status page.";
 const DONE = /(?:^|\n)data: ?\[DONE\]\s*$/;
 
-/** Behind the last empty line. */
+/** After the last empty line. */
 function eventsEnd(bytes: Buffer): number {
   const lf = bytes.lastIndexOf("\n\n");
   const crlf = bytes.lastIndexOf("\r\n\r\n");
@@ -154,7 +154,7 @@ const isError = (answer: unknown): boolean =>
   Boolean(answer.error) &&
   !("choices" in answer && Array.isArray(answer.choices) && answer.choices.length > 0);
 
-/** An answer in one piece is held until it is whole, so that what is no answer can still become an error. */
+/** An answer in one piece is held until it is complete, so that an invalid one can still become an error. */
 const MAX_HELD_BYTES = 4 * 1024 * 1024;
 
 class WholeAnswer implements ProviderReceiver {
@@ -202,7 +202,7 @@ class WholeAnswer implements ProviderReceiver {
 
   facts(): AnswerFacts {
     const facts = readFacts(this.#tail.bytes());
-    // Some state the usage of embeddings before the vectors.
+    // Some providers report the usage of embeddings before the vectors.
     return facts.promptTokens === null ? readFacts(this.#opening) : facts;
   }
 
@@ -234,7 +234,7 @@ const endOf = (bytes: Buffer): string =>
 
 const MAX_ERROR_BYTES = 256 * 1024;
 
-/** Collects an error answer and throws it as ours. */
+/** Collects an error response and throws it as one of the catalogue. */
 class ErrorAnswer implements ProviderReceiver {
   readonly #status: number;
   readonly #headers: IncomingHttpHeaders;

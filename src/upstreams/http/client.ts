@@ -4,9 +4,9 @@ import type { AssistantError } from "../../core/errors.ts";
 import type { Provider } from "../../core/provider.ts";
 import { brokenOff, timedOut, transportFailure } from "./failure.ts";
 
-/** Idle connections are closed before servers and firewalls do it without a word. */
+/** Idle connections are closed before servers and firewalls drop them silently. */
 const KEEP_ALIVE_MS = 4_000;
-/** For the end of an answer that is complete: closing its connection would cost the next request a new one. */
+/** Wait for the end of a complete answer: closing its connection would cost the next request a new one. */
 const END_GRACE_MS = 1_000;
 
 export interface ProviderRequest {
@@ -22,20 +22,20 @@ export interface ProviderEvents {
   onHead(status: number, headers: IncomingHttpHeaders): void;
   /** Bytes of the body, without framing; the receiver may keep them. False pauses reading until `resume`. */
   onBody(bytes: Buffer): boolean;
-  /** The answer is complete as far as HTTP can tell. */
+  /** The answer is complete according to HTTP. */
   onEnd(): void;
-  /** Instead of `onEnd`: it cannot be reached, was silent for too long, or broke off. */
+  /** Instead of `onEnd`: unreachable, silent for too long, or closed early. */
   onFailure(error: AssistantError): void;
 }
 
 export interface ProviderExchange {
   resume(): void;
-  /** No event follows. Unless `isComplete` the connection is closed, which providers take as the order to stop. */
+  /** No event follows. Unless `isComplete`, the connection is closed, which providers take as the order to stop. */
   close(isComplete: boolean): void;
 }
 
 /**
- * The connections to one provider: its proxy, its time-outs, its headers. Follows no redirects, as they would carry the
+ * The connections to one provider: its proxy, its timeouts, its headers. Follows no redirects, as they would send the
  * key elsewhere.
  */
 export class ProviderClient {
@@ -46,7 +46,7 @@ export class ProviderClient {
     this.provider = provider;
     const options = {
       connect: { timeout: provider.connectTimeoutMs },
-      // Silence is watched below: undici would count the time in which a slow client is not read from.
+      // Silence is monitored below: undici would count the time in which a slow client pauses reading.
       headersTimeout: 0,
       bodyTimeout: 0,
       keepAliveTimeout: KEEP_ALIVE_MS,
@@ -56,8 +56,8 @@ export class ProviderClient {
   }
 
   /**
-   * For libraries that bring their own protocol: the standard `fetch` over these connections. Its failures are undici's
-   * own; `transportFailure` words them. Time-outs are up to its caller's signal.
+   * For client libraries: the standard `fetch` over these connections. Its failures are undici's own;
+   * `transportFailure` translates them. Timeouts are up to the caller's signal.
    */
   readonly fetch: typeof globalThis.fetch = (input, init) =>
     fetch(
@@ -70,7 +70,7 @@ export class ProviderClient {
       } as Parameters<typeof fetch>[1],
     ) as unknown as Promise<Response>;
 
-  /** Sends one request; what comes of it is reported to `events`. */
+  /** Sends one request; reports to `events`. */
   open({ method, path, headers, body }: ProviderRequest, events: ProviderEvents): ProviderExchange {
     const { provider } = this;
     const url = new URL(provider.baseUrl);
@@ -83,7 +83,7 @@ export class ProviderClient {
         headers: {
           "user-agent": "assistant",
           accept: "application/json, text/event-stream",
-          // What comes is passed on as it is, to clients that may not read what the provider would compress it with.
+          // Answers are passed on unchanged, to clients that may not support the provider's compression.
           "accept-encoding": "identity",
           ...headers,
           ...provider.headers,
@@ -156,7 +156,7 @@ class Exchange implements ProviderExchange {
   };
 
   #silent(): void {
-    // A client that reads slowly is no silence of the provider.
+    // A client that reads slowly does not count as silence of the provider.
     if (this.#controller?.paused) {
       this.#silence.refresh();
       return;

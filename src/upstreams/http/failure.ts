@@ -5,7 +5,7 @@ import type { Provider } from "../../core/provider.ts";
 import type { Retry } from "../../core/upstream.ts";
 import { PROMPT_FIELD } from "../answer/engine-error.ts";
 
-/** What was asked of a provider, for messages. */
+/** What was requested of a provider, for messages. */
 export interface Asked {
   readonly provider: Provider;
   /** Our name of the model, and the provider's; null for its list of models. */
@@ -14,19 +14,19 @@ export interface Asked {
   readonly operation: Operation | null;
 }
 
-/** Of what a provider says, so much is shown. */
+/** Maximum length of a quoted message of a provider. */
 const MAX_TEXT = 300;
 
 const isOfProvider = ({ code }: AssistantError): boolean => code.startsWith("provider_");
 
 /**
- * Whether another target may be tried: what is the provider's fault says nothing about others. An answer that is none
- * may be an accident, once.
+ * Whether another target may be tried: a provider's fault says nothing about others. An invalid answer may be an
+ * accident, so it is retried once.
  */
 export const retryOf = (reason: AssistantError): Retry =>
   !isOfProvider(reason) ? "never" : reason.code === "provider_error" && reason.param === null ? "once" : "elsewhere";
 
-/** Words a failure of undici, before an answer has begun. */
+/** Translates a failure of undici, before an answer has begun. */
 export function transportFailure(provider: Provider, error: unknown): AssistantError {
   const code = codeOf(error);
   const { host, protocol } = new URL(provider.baseUrl);
@@ -57,7 +57,7 @@ const TRANSPORT: Readonly<Record<string, string>> = {
   UND_ERR_CONNECT_TIMEOUT: "no connection within `connect_timeout_s`",
 };
 
-/** Failures of several addresses come as one, with those of each inside. */
+/** Failures of several addresses are reported as one that contains them. */
 function codeOf(error: unknown): string {
   const { code, errors, cause } = (error ?? {}) as { code?: unknown; errors?: unknown[]; cause?: unknown };
   if (typeof code === "string") return code;
@@ -78,13 +78,13 @@ export const timedOut = ({ name, silenceTimeoutMs }: Provider): AssistantError =
     remedy: "Try again, or raise `timeout_s` of its [[providers]] entry.",
   });
 
-/** Its answer is not one. `found` completes "The provider NAME …". */
+/** Its answer is invalid. `found` completes "The provider NAME …". */
 export const malformed = ({ provider }: Pick<Asked, "provider">, found: string, remedy?: string): AssistantError =>
   new AssistantError("provider_error", `The provider "${provider.name}" ${found}.`, {
     remedy: remedy ?? `Check that ${provider.baseUrl} is the base URL of an API of the type "${provider.type}".`,
   });
 
-/** What a provider's error answer means, by its status. */
+/** Translates a provider's error response, by its status. */
 export function errorAnswer(status: number, headers: IncomingHttpHeaders, body: string, asked: Asked): AssistantError {
   if (status >= 300 && status < 400) {
     const where = typeof headers.location === "string" ? ` to ${shown(headers.location, asked)}` : "";
@@ -99,14 +99,14 @@ interface Stated {
   readonly param: string | null;
 }
 
-/** The same for an error that stands in an answer with status 200, where the error may state another status. */
+/** The same for an error in an answer with status 200, where the error may state another status. */
 export function errorInside(answer: unknown, asked: Asked): AssistantError {
   const { error } = answer as { error?: { code?: unknown; status?: unknown } };
   const given = [error?.code, error?.status].map(Number).find((code) => code >= 400 && code < 600);
   return statedError(given ?? statusOfType(answer), answer, asked, null);
 }
 
-/** OpenAI's types of errors, which its streams have in the place of a status. */
+/** OpenAI's types of errors, which its streams have instead of a status. */
 function statusOfType(answer: unknown): number {
   const { type, code } = (answer as { error?: { type?: unknown; code?: unknown } }).error ?? {};
   if (type === "invalid_request_error") return code === "model_not_found" ? 404 : 400;
@@ -152,7 +152,7 @@ function notThere(
   { provider, model, providerModel }: Asked,
   make: (code: ErrorCode, what: string, details?: ErrorDetails) => AssistantError,
 ): AssistantError {
-  // An API that knows the path says in JSON what it does not find.
+  // An API that has the path explains in JSON what it cannot find.
   if (typeof body === "object" && body !== null && status !== 405 && providerModel !== null && model !== null)
     return make("provider_error", `has no model "${providerModel}" for this`, {
       param: "model",
@@ -181,7 +181,7 @@ const keyRemedy = ({ keySource, apiKey }: Provider): ErrorDetails => ({
         : `Put a valid key into ${keySource}, then \`assistant reload\` (a changed environment needs a restart).`,
 });
 
-/** Text, code and field of an error in any of the shapes that APIs have for it. */
+/** Text, code and field of an error in any of the formats that APIs use. */
 function stated(body: unknown, asked: Asked): Stated {
   const root = (Array.isArray(body) ? body[0] : body) as Record<string, unknown> | null;
   if (typeof root !== "object" || root === null) return { text: "", code: "", param: null };
@@ -232,7 +232,7 @@ function parsed(body: string): unknown {
   }
 }
 
-/** `Retry-After` as seconds or as a date, or the milliseconds that OpenAI states; null where there is none. */
+/** `Retry-After` as seconds or as a date, or OpenAI's milliseconds; null if missing. */
 function retryAfterS(headers: IncomingHttpHeaders): number | null {
   const milliseconds = Number(headers["retry-after-ms"] ?? Number.NaN);
   if (Number.isFinite(milliseconds)) return Math.max(1, Math.ceil(milliseconds / 1000));

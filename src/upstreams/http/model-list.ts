@@ -3,10 +3,10 @@ import type { ListedModel } from "../connector.ts";
 
 /** Aggregators list some hundred. */
 const MAX_MODELS = 2_000;
-/** As a header, a log line and a table may hold it. */
+/** Suitable for a header, a log line and a table. */
 const ID = /^[\x21-\x7e]{1,200}$/;
 
-/** Entries of an API's list, where it says more than OpenAI's does. */
+/** Entries of an API's list that have more than OpenAI's. */
 interface Entry {
   readonly id?: unknown;
   readonly name?: unknown;
@@ -17,7 +17,7 @@ interface Entry {
   readonly [key: string]: unknown;
 }
 
-/** The models of an answer of `GET /models`, each once; null where it is no such list. */
+/** The models of a `GET /models` response, without duplicates; null if it is not such a list. */
 export function listedModels(text: string): ListedModel[] | null {
   let answer: unknown;
   try {
@@ -37,7 +37,7 @@ export function listedModels(text: string): ListedModel[] | null {
   return [...found.values()];
 }
 
-/** What names of models of some kinds hold; null: those cannot be asked here. */
+/** Parts of names by kind of model; null: not supported here. */
 const NAMES: readonly (readonly [pattern: RegExp, kind: ModelKind | null])[] = [
   [/rerank/i, "rerank"],
   [/embed|minilm|\bbge\b|\be5\b|\bgte\b/i, "embedding"],
@@ -48,7 +48,7 @@ const NAMES: readonly (readonly [pattern: RegExp, kind: ModelKind | null])[] = [
   [/\btts\b|orpheus/i, "speech"],
 ];
 
-/** Words of APIs that say what a model is for. */
+/** Terms of APIs for a model's purpose. */
 const TYPES: Readonly<Record<string, ModelKind | null>> = {
   chat: "chat",
   language: "chat",
@@ -77,7 +77,7 @@ function kindOf(id: string, { kind, type, capabilities, architecture }: Entry): 
   return byName(id);
 }
 
-/** What a model is for, as far as its name tells. */
+/** The kind of a model, as far as its name indicates. */
 export const byName = (id: string): ModelKind | null => {
   const found = NAMES.find(([pattern]) => pattern.test(id));
   return found === undefined ? "chat" : found[1];

@@ -11,10 +11,10 @@ import { type Asked, errorAnswer, malformed, retryOf } from "./failure.ts";
 import { listedModels } from "./model-list.ts";
 import { ownWords } from "./own-words.ts";
 
-/** Of the longest list known, some hundred models with all that is said of each, twenty times. */
+/** Twenty times the longest known list, which has some hundred models with full descriptions. */
 const MAX_LIST_BYTES = 16 * 1024 * 1024;
 
-/** An API like OpenAI's: requests and answers pass through as they are, but for the model's name. */
+/** An API like OpenAI's: requests and answers pass through unchanged, except for the model's name. */
 export function connectOpenAi(context: ConnectorContext): ProviderConnection {
   return { upstream: new OpenAiUpstream(context), listModels: () => listModels(context) };
 }
@@ -31,7 +31,7 @@ class OpenAiUpstream implements Upstream {
 
   async send(sending: Sending, sink: AnswerSink): Promise<AnswerFacts> {
     const { provider } = this.#context;
-    // Beneath the version there is but one of llama-server's routes, and another daemon has it.
+    // Of llama-server's own routes, only one is below the version, and another daemon has it.
     const isKnown = provider.isAssistant && sending.call.wire === "llamacpp.tokens";
     if (isLlamaCpp(sending.call.wire) && !isKnown)
       throw new SendFailure(noLlamaCpp(`The provider "${provider.name}"`, sending.model), "never");
@@ -44,7 +44,7 @@ class OpenAiUpstream implements Upstream {
     });
   }
 
-  /** As the client wrote it, but for the model's name and what the provider has other words for. */
+  /** As the client wrote it, except for the model's name and fields that the provider names differently. */
   #body({ call, model }: Sending): Buffer {
     const { provider, modelName } = this.#context;
     const json = withSettings(call, model);
@@ -64,7 +64,7 @@ class OpenAiUpstream implements Upstream {
     const exchange = client.open(
       {
         method: "POST",
-        // The base URL has the version.
+        // The base URL includes the version.
         path: pathOf[call.wire].replace(/^\/v1/, ""),
         headers: {
           "content-type": contentTypeOf(call),
@@ -88,7 +88,7 @@ class OpenAiUpstream implements Upstream {
   }
 }
 
-/** `GET /models`. An API without it answers 404, which says nothing against it. */
+/** `GET /models`. An API without it returns 404, which is not a problem. */
 function listModels(context: ConnectorContext): Promise<readonly ListedModel[] | null> {
   const { provider, client, nodeId } = context;
   const asked: Asked = { provider, model: null, providerModel: null, operation: null };

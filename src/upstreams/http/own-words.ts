@@ -4,12 +4,12 @@ import type { Provider } from "../../core/provider.ts";
 import { SendFailure } from "../../core/upstream.ts";
 import type { MemberEdits } from "../json-members.ts";
 
-/** In the order in which they count. */
+/** In order of precedence. */
 const LIMITS = ["n_predict", "max_completion_tokens", "max_tokens"] as const;
 
 /**
- * What a provider has other words for: the limit of an answer, and llama.cpp's own fields. Rejects what it has none
- * for, which many servers would pass over in silence, with `invalid_request`.
+ * Fields that a provider names differently: the token limit, and llama.cpp's own fields. Fields without an equivalent,
+ * which many servers would silently ignore, are rejected with `invalid_request`.
  */
 export function ownWords(json: JsonObject, wire: WireFormat, provider: Provider): MemberEdits {
   if (provider.takesLlamaFields || (wire !== "openai.chat" && wire !== "openai.completion")) return {};
@@ -19,7 +19,7 @@ export function ownWords(json: JsonObject, wire: WireFormat, provider: Provider)
 function limitEdits(json: JsonObject, wire: WireFormat, { limitField }: Provider): MemberEdits {
   const counting = LIMITS.find((name) => isGiven(json[name]));
   if (counting === undefined) return {};
-  // Text completions know but one.
+  // Text completions only have this one.
   const stated = wire === "openai.chat" ? limitField : limitField && "max_tokens";
   const wanted = stated ?? (counting === "n_predict" ? "max_tokens" : null);
   if (wanted === null) return {};
@@ -38,7 +38,7 @@ function structureEdits(json: JsonObject, wire: WireFormat, provider: Provider):
     throw invalid("json_schema", 'The field "json_schema" must be a JSON Schema, an object.');
   if (format !== null && (format as JsonObject)["type"] !== "text")
     throw invalid("json_schema", 'The fields "response_format" and "json_schema" are both set; set one.');
-  // llama.cpp promises that the answer follows the schema, and so does `strict`.
+  // llama.cpp guarantees that the answer follows the schema, and so does `strict`.
   const value = { type: "json_schema", json_schema: { name: "answer", strict: true, schema } };
   return { grammar: null, response_format: null, json_schema: { name: "response_format", value } };
 }

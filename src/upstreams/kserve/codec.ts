@@ -10,12 +10,12 @@ import type { CallBody, JsonObject } from "../../core/inference.ts";
 
 /** Binary form of an element. */
 interface Datatype {
-  /** Bytes of an element; 0: each has its length before it. */
+  /** Bytes of an element; 0: each is preceded by its length. */
   readonly bytes: number;
-  /** Where typed contents have it; null: it has no typed form. */
+  /** The field of typed contents; null: it has no typed form. */
   readonly field: keyof WireContents | null;
   readonly write: (view: DataView, at: number, value: unknown) => void;
-  /** 64-bit integers as text. */
+  /** 64-bit integers as strings. */
   readonly read: (view: DataView, at: number) => boolean | number | string;
 }
 
@@ -103,7 +103,7 @@ const datatypes: Readonly<Record<string, Datatype>> = {
 };
 const LENGTH_BYTES = 4;
 
-/** Throws `invalid_request` for a datatype that there is not. */
+/** Throws `invalid_request` for an unknown datatype. */
 function datatypeOf({ name, datatype }: Pick<WireTensor, "name" | "datatype">): Datatype {
   const found = Object.hasOwn(datatypes, datatype) ? datatypes[datatype] : undefined;
   if (found !== undefined) return found;
@@ -118,7 +118,7 @@ const invalid = (name: string, problem: string): AssistantError =>
     param: name.slice(0, 100),
   });
 
-/** Elements in binary form: numbers, booleans, 64-bit integers as text too, and texts or bytes. */
+/** Elements in binary form: numbers, booleans, 64-bit integers also as strings, and strings or bytes. */
 export function encodeElements(name: string, datatype: string, elements: readonly unknown[]): Buffer {
   const { bytes, write } = datatypeOf({ name, datatype });
   if (bytes === 0) {
@@ -140,7 +140,7 @@ export function encodeElements(name: string, datatype: string, elements: readonl
   return encoded;
 }
 
-/** The elements of a binary form; those of BYTES as buffers. Throws `invalid_request` where it ends within one. */
+/** The elements of a binary form; BYTES as buffers. Throws `invalid_request` if it ends within one. */
 export function decodeElements(
   name: string,
   datatype: string,
@@ -165,8 +165,8 @@ export function decodeElements(
 }
 
 /**
- * A request over gRPC as the body that HTTP has: JSON, and every tensor in binary form behind it. `isStreamed`: outputs
- * come as JSON.
+ * A gRPC request as an HTTP body: JSON, followed by all tensors in binary form. `isStreamed`: outputs are returned as
+ * JSON.
  */
 export function bodyOfMessage(message: WireInferRequest, parameters: JsonObject, isStreamed: boolean): CallBody {
   const { id, inputs, outputs, rawInputContents } = message;
@@ -199,7 +199,7 @@ interface HttpOutput {
   readonly parameters?: { readonly binary_data_size?: number };
 }
 
-/** An answer over HTTP, JSON with binary tensors behind it, as a message. Throws `worker_error` for what is none. */
+/** An HTTP answer, JSON with binary tensors after it, as a message. Throws `worker_error` if it is invalid. */
 export function messageOfAnswer(bytes: Buffer, headBytes: number, isRaw: boolean): WireInferResponse {
   try {
     const json = JSON.parse(bytes.toString("utf8", 0, headBytes)) as JsonObject;
@@ -209,7 +209,7 @@ export function messageOfAnswer(bytes: Buffer, headBytes: number, isRaw: boolean
   }
 }
 
-/** The same of its JSON. */
+/** The same for its JSON. */
 export function messageOfJson(json: JsonObject, isRaw: boolean, binary: Buffer = Buffer.alloc(0)): WireInferResponse {
   let at = 0;
   const outputs = ((json["outputs"] as readonly HttpOutput[] | undefined) ?? []).map((output) => {
@@ -235,7 +235,7 @@ export function messageOfJson(json: JsonObject, isRaw: boolean, binary: Buffer =
   };
 }
 
-/** A body of HTTP as a message, all of whose tensors are in raw form. Throws `invalid_request`. */
+/** An HTTP body as a message with all tensors in raw form. Throws `invalid_request`. */
 export function messageOfBody({ bytes, json, headBytes }: CallBody): WireInferRequest {
   const inputs = (json["inputs"] ?? []) as readonly HttpOutput[];
   const parameters = Object.entries((json["parameters"] ?? {}) as JsonObject);
@@ -295,7 +295,7 @@ const answerHead = ({ modelName, modelVersion, id, parameters }: WireInferRespon
   ...(Object.keys(parameters ?? {}).length === 0 ? {} : { parameters: jsonParameters(parameters) }),
 });
 
-/** An answer over gRPC as HTTP has it, with binary tensors. */
+/** A gRPC answer in HTTP's format, with binary tensors. */
 export function bodyOfResponse(response: WireInferResponse): { readonly bytes: Buffer; readonly headBytes: number } {
   const { outputs = [] } = response;
   const binary = outputs.map((output, index) => rawOf(response, output, index));

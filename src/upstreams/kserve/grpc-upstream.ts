@@ -16,7 +16,7 @@ import { bodyOfResponse, eventOfResponse, messageOfBody } from "./codec.ts";
 import type { NameOf } from "./http-upstream.ts";
 import { InferReceiver } from "./receiver.ts";
 
-/** The client that grpc-js makes of the service. */
+/** The client that grpc-js creates for the service. */
 interface InferenceClient extends Client {
   ModelInfer(
     request: Partial<WireInferRequest>,
@@ -29,11 +29,11 @@ interface InferenceClient extends Client {
   };
 }
 
-/** Statuses of gRPC that say what HTTP's do; others are faults of the worker. */
+/** gRPC statuses with an HTTP equivalent; others are faults of the worker. */
 const HTTP_STATUS: Readonly<Record<number, number>> = { 3: 400, 8: 429, 11: 400, 14: 503 };
 const UNAVAILABLE = 14;
 
-/** A worker that speaks the Open Inference Protocol over gRPC. */
+/** A worker that implements the Open Inference Protocol over gRPC. */
 export class KserveGrpcUpstream implements Upstream {
   readonly #address: string;
   readonly #nameOf: NameOf;

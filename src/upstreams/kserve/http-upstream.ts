@@ -7,10 +7,10 @@ import { type AnswerSource, type Delivery, deliver } from "../answer/delivery.ts
 import { brokenOff, retryOf, unreachable } from "../answer/worker-failure.ts";
 import { contentHeaders, HEADER_LENGTH, InferReceiver, RefusalReceiver } from "./receiver.ts";
 
-/** What the worker calls a model of ours; "": no version. */
+/** The worker's name of a model; "": no version. */
 export type NameOf = (model: string) => { readonly name: string; readonly version: string };
 
-/** A worker that speaks the Open Inference Protocol over HTTP, with `infer_stream` for answers in several parts. */
+/** A worker that implements the Open Inference Protocol over HTTP, with `infer_stream` for answers in several parts. */
 export class KserveHttpUpstream implements Upstream {
   readonly #url: string;
   readonly #nameOf: NameOf;
@@ -35,9 +35,9 @@ export class KserveHttpUpstream implements Upstream {
   }
 
   async #post(path: string, options: Pick<Dispatcher.RequestOptions, "signal" | "headers" | "body">) {
-    // A daemon without such workers does without the library.
+    // A daemon without such workers does not load the library.
     const { Agent, request } = await import("undici");
-    // How long a handler takes is its own affair; the caller's deadline ends the wait.
+    // A handler may take any time; the caller's deadline ends the wait.
     this.#agent ??= new Agent({ headersTimeout: 0, bodyTimeout: 0, connect: { timeout: 5_000 } });
     return request(`${this.#url}${path}`, { ...options, method: "POST", dispatcher: this.#agent });
   }

@@ -11,10 +11,10 @@ export const contentHeaders = ({ headBytes }: CallBody): Record<string, string> 
     ? { "content-type": "application/json" }
     : { "content-type": "application/octet-stream", [HEADER_LENGTH]: String(headBytes) };
 
-/** Of what a worker says is wrong. */
+/** Maximum length of a worker's error. */
 const MAX_ERROR_BYTES = 64 * 1024;
 
-/** Passes a worker's answer on as it is: JSON with binary tensors, or events. */
+/** Passes a worker's answer on unchanged: JSON with binary tensors, or events. */
 export class InferReceiver implements Receiver {
   readonly #sink: AnswerSink;
   readonly #head: readonly string[];
@@ -55,7 +55,7 @@ export class InferReceiver implements Receiver {
   dispose(): void {}
 }
 
-/** Collects what a worker says with another status than 200, and throws it as ours. */
+/** Collects a response with a status other than 200, and throws it as an error of the catalogue. */
 export class RefusalReceiver implements Receiver {
   readonly begun = false;
   readonly #parts: Buffer[] = [];

@@ -11,15 +11,15 @@ import {
 import { addressText } from "../../config/network.ts";
 import type { RemoteServer } from "../../core/config.ts";
 
-// A machine that was switched off sends nothing: pings find out, within about 15 seconds.
+// A machine that was switched off sends nothing: pings detect this within about 15 seconds.
 const PING_EVERY_MS = 10_000;
 const PING_ANSWER_MS = 5_000;
 
 export type NodeAddress = Pick<RemoteServer, "address" | "apiKey">;
 
-/** The connection to one other machine. It connects by itself, again and again, once it is used. */
+/** The connection to one other machine. Connects, and reconnects, automatically once it is used. */
 export interface NodeChannel {
-  /** Rejects with what grpc-js says (`failure.ts` reads it), at the latest after `timeoutMs`. */
+  /** Rejects with grpc-js's error (`failure.ts` translates it), at the latest after `timeoutMs`. */
   info(timeoutMs: number): Promise<InfoResponse>;
   /** The answer as it arrives. `cancel` on it ends the work there. */
   forward(request: ForwardRequest): ClientReadableStream<ForwardResponse>;
@@ -51,14 +51,14 @@ export function connect<ServiceClient extends Client>(
 ): { readonly client: ServiceClient; readonly metadata: Metadata } {
   const Service = grpc.makeGenericClientConstructor(service, serviceName);
   const client = new Service(addressText(address), grpc.credentials.createInsecure(), {
-    // Answers are as long as they are; what comes in is read as fast as its reader takes it.
+    // Answers may have any length; they are read as fast as the reader accepts them.
     "grpc.max_receive_message_length": -1,
     "grpc.max_send_message_length": -1,
     "grpc.keepalive_time_ms": PING_EVERY_MS,
     "grpc.keepalive_timeout_ms": PING_ANSWER_MS,
     "grpc.initial_reconnect_backoff_ms": 250,
     "grpc.max_reconnect_backoff_ms": 5_000,
-    // Whether a request may be sent again is decided by the gateway, which knows what its client has seen.
+    // The gateway decides about retries, since it knows what its client has received.
     "grpc.enable_retries": 0,
     "grpc.use_local_subchannel_pool": 1,
     "grpc.enable_http_proxy": 0,

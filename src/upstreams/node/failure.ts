@@ -2,7 +2,7 @@ import type { ServiceError } from "@grpc/grpc-js";
 import { failureKeys } from "../../api/assistant-service.ts";
 import { AssistantError, type ErrorCode, errorCatalogue } from "../../core/errors.ts";
 
-// The numbers of gRPC's status codes; the library itself is loaded only where it is used.
+// gRPC's status codes; the library itself is loaded only when used.
 const CANCELLED = 1;
 const UNKNOWN = 2;
 const DEADLINE_EXCEEDED = 4;
@@ -13,18 +13,18 @@ const INTERNAL = 13;
 const UNAVAILABLE = 14;
 const UNAUTHENTICATED = 16;
 
-/** Whether the machine itself is away, as far as this failure tells. */
+/** Whether this failure shows that the machine itself is unreachable. */
 export const isAway = (error: unknown): boolean => statusOf(error) === UNAVAILABLE && codeOf(error) === null;
 
 export const isTimeout = (error: unknown): boolean => statusOf(error) === DEADLINE_EXCEEDED;
 
-/** What the failure of a call to another machine means, as an error of the catalogue. */
+/** Translates a failed call to another machine into an error of the catalogue. */
 export function failureOf(node: string, error: unknown): AssistantError {
   const status = statusOf(error);
   const text = textOf(error);
   const make = (code: ErrorCode, message: string, remedy: string | null): AssistantError =>
     new AssistantError(code, message, { ...(remedy === null ? {} : { remedy }), ...retryAfterOf(error), cause: error });
-  // Whose key is wrong matters: the client's own was fine.
+  // Which key is wrong matters: the client's own was accepted.
   if (status === UNAUTHENTICATED || status === PERMISSION_DENIED) {
     return make(
       "node_unavailable",
@@ -59,8 +59,8 @@ export function failureOf(node: string, error: unknown): AssistantError {
 }
 
 /**
- * The same for the transfer of a model. `node_unavailable` is a transfer that broke and may go on; what the other
- * machine itself said keeps its own code.
+ * The same for the transfer of a model. `node_unavailable` is a broken transfer that may be resumed; errors reported by
+ * the other machine keep their own code.
  */
 export function transferFailureOf(node: string, error: unknown): AssistantError {
   const status = statusOf(error);
@@ -109,7 +109,7 @@ const statusOf = (error: unknown): number | null =>
 
 function textOf(error: unknown): string {
   const text = (error as ServiceError | null)?.details || (error instanceof Error ? error.message : String(error));
-  // grpc-js puts the system's reason between words about its own look-ups, which help nobody who reads this.
+  // grpc-js wraps the system's reason in messages about its own lookups, which do not help the reader.
   return /^No connection established\. Last error: (?:Error: )?(.+?)\. Resolution note:/su.exec(text)?.[1] ?? text;
 }
 

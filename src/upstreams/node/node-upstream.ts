@@ -11,21 +11,19 @@ import { contentTypeOf, encodeBody, methodOf, pathOf, withSettings } from "../op
 import type { NodeChannel } from "./channel.ts";
 import { failureOf } from "./failure.ts";
 
-/** For the end of a call whose answer is complete. */
+/** Wait for the end of a call whose answer is complete. */
 const END_GRACE_MS = 1_000;
 
 export interface NodeUpstreamOptions {
   /** The name of its `[[remote_servers]]` entry. */
   readonly node: string;
   readonly address: ListenAddress;
-  /** This daemon's own id, which joins the hop list. */
+  /** This daemon's own id, which is added to the hop list. */
   readonly nodeId: string;
   readonly channel: NodeChannel;
-  /** A call has brought its first bytes, this long after it began. */
+  /** A call has received its first bytes, this long after it began. */
   onFirstByte(ms: number): void;
-  /**
-   * A call is over. `failure`: what gRPC reported where it did not end well; null too where its caller disconnected.
-   */
+  /** A call is over. `failure`: gRPC's status if it failed; null also if its caller disconnected. */
   onEnd(failure: unknown): void;
 }
 
@@ -42,7 +40,7 @@ export class NodeUpstream implements Upstream {
     this.peer = { system: "assistant", address: options.address.host, port: options.address.port };
   }
 
-  /** Calls that the machine works on for us. */
+  /** Our calls in progress on the machine. */
   get inFlight(): number {
     return this.#inFlight;
   }
@@ -66,7 +64,7 @@ export class NodeUpstream implements Upstream {
     let state: "waiting" | "answering" | "closed" = "waiting";
     this.#inFlight += 1;
     let isFirst = true;
-    /** Of an answer of stated length. */
+    /** Of an answer with a content length. */
     let bytesLeft = Number.NaN;
     stream.on("data", (message: ForwardResponse) => {
       if (isFirst) {
@@ -92,7 +90,7 @@ export class NodeUpstream implements Upstream {
       failure = error;
       delivery.fail(failureOf(node, error));
     });
-    // Comes after `error` where there is one.
+    // Follows `error` if there is one.
     stream.on("end", () => {
       if (failure !== null) return;
       if (isFirst) delivery.fail(failureOf(node, new Error("it sent no answer")));
@@ -104,8 +102,8 @@ export class NodeUpstream implements Upstream {
         if (state === "closed") return;
         state = "closed";
         this.#inFlight -= 1;
-        // A call that has brought its answer ends by itself. Cancelling it resets its HTTP/2 stream, and a machine that
-        // sees many resets takes them for an attack and closes the connection, with all other calls on it.
+        // A call that has delivered its answer ends by itself. Cancelling it would reset its HTTP/2 stream, and a
+        // machine that sees many resets considers them an attack and closes the connection, with all other calls on it.
         if (bytesLeft === 0) cancelUnlessEnded(stream);
         else stream.cancel();
         onEnd(failure);
@@ -113,7 +111,7 @@ export class NodeUpstream implements Upstream {
     };
   }
 
-  /** By the model's own name, with what the daemon there needs to treat the call as this one would. */
+  /** By the model's own name, with the headers that the daemon there needs to treat the call as this one would. */
   #requestOf(sending: Sending): ForwardRequest {
     const { call, model } = sending;
     const method = methodOf(call.wire);
@@ -135,7 +133,7 @@ export class NodeUpstream implements Upstream {
   }
 }
 
-/** A channel that was closed since the target was chosen throws. */
+/** Throws on a channel that was closed since the target was chosen. */
 function opened<Stream>(node: string, open: () => Stream): Stream {
   try {
     return open();
@@ -154,7 +152,7 @@ function cancelUnlessEnded(stream: ReturnType<NodeChannel["forward"]>): void {
   stream.once("end", ended).once("error", ended).resume();
 }
 
-/** A stated length stays: it tells a whole answer from a broken one. */
+/** A content length is kept: it distinguishes a complete answer from a broken one. */
 function headOf({ status, headers }: ForwardResponse): AnswerHead {
   const length = headers["content-length"];
   const framing =
@@ -164,7 +162,7 @@ function headOf({ status, headers }: ForwardResponse): AnswerHead {
   return { status, contentType: headers["content-type"] ?? "", framing };
 }
 
-/** What the head of an inference response says of its tensors. */
+/** What the head of an inference response reports about its tensors. */
 function tensorsIn({ headers }: ForwardResponse): ConstructorParameters<typeof InferReceiver>[1] {
   const length = Number(headers["content-length"] ?? Number.NaN);
   return {
@@ -175,7 +173,8 @@ function tensorsIn({ headers }: ForwardResponse): ConstructorParameters<typeof I
 }
 
 /**
- * The machine is away, busy, refused us or no longer has the model. What it says about the call itself holds anywhere.
+ * The machine is unreachable, busy, refused us or no longer has the model. Errors of the call itself apply to any
+ * target.
  */
 function retryAfter({ code, status }: AssistantError): Retry {
   if (code === "deadline_exceeded") return "never";

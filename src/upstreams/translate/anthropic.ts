@@ -7,10 +7,10 @@ import type { CallOptions } from "./sdk.ts";
 type Sdk = typeof import("@ai-sdk/anthropic/internal");
 type Capabilities = ReturnType<Sdk["getModelCapabilities"]>;
 
-/** The least that the Messages API takes as a budget. */
+/** The minimum budget of the Messages API. */
 const MIN_THINKING_TOKENS = 1024;
 
-/** Of the tokens of an answer, how much a model thinks without effort levels. The AI SDK's shares. */
+/** Share of an answer's tokens for thinking, by effort, for models without effort levels. The AI SDK's shares. */
 const THINKING_SHARE: Readonly<Record<string, number>> = {
   minimal: 0.02,
   low: 0.1,
@@ -20,14 +20,14 @@ const THINKING_SHARE: Readonly<Record<string, number>> = {
   max: 0.95,
 };
 
-/** Keywords that the API describes to the model and does not enforce. */
+/** Keywords that the API describes to the model but does not enforce. */
 const UNENFORCED: ReadonlySet<string> = new Set([
   ...["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"],
   ...["minLength", "maxLength", "pattern", "minItems", "maxItems", "uniqueItems", "minProperties", "maxProperties"],
   ...["not", "if", "contains", "patternProperties", "propertyNames", "prefixItems"],
 ]);
 
-/** Fields of a request that its route for counting takes. */
+/** Request fields accepted by its token counting route. */
 const COUNTED: ReadonlySet<string> = new Set(["model", "messages", "system", "tools", "tool_choice", "thinking"]);
 
 const STATUS_OF: Readonly<Record<string, number>> = {
@@ -75,8 +75,8 @@ export const anthropic: Dialect = {
   }),
 
   async load({ provider: { baseUrl, apiKey } }) {
-    // The classes behind the package's factory: they say beforehand what would be left out of a request, and read no
-    // environment.
+    // The classes behind the package's factory: they report in advance what would be omitted from a request, and read
+    // no environment.
     const sdk = await import("@ai-sdk/anthropic/internal");
     const config = { provider: "anthropic.messages", baseURL: baseUrl, headers: anthropic.headers(apiKey) };
     return {
@@ -115,8 +115,7 @@ function shape(sdk: Sdk, model: string, options: CallOptions, extras: Extras): C
   };
   return withBudget(capabilities, extras.thinkingTokens, {
     ...others,
-    // 1 is what the API does without the field; models that take no temperature, or none beside `top_p`, need not see
-    // it.
+    // 1 is the API's default; models that accept no temperature, or none together with `top_p`, need not receive it.
     ...(temperature === undefined || temperature === 1 ? {} : { temperature }),
     ...(topP === undefined || topP === 1 ? {} : { topP }),
     providerOptions: { anthropic: own },
@@ -124,7 +123,7 @@ function shape(sdk: Sdk, model: string, options: CallOptions, extras: Extras): C
 }
 
 /**
- * The budget of thinking of models that have one. The SDK adds it to the limit of the answer, where a chat's limit
+ * The thinking budget of models that have one. The SDK adds it to the limit of the answer, while a chat's limit
  * includes it: an answer never has more tokens than the client allows.
  */
 function withBudget(capabilities: Capabilities, asked: number | null, options: CallOptions): CallOptions {

@@ -1,11 +1,11 @@
 import type { AnswerFacts, Sending } from "../../core/upstream.ts";
 import type { AskedModel, Dialect, Fetch, Service } from "./dialect.ts";
 
-/** One call in the provider's words. */
+/** One call in the provider's format. */
 export interface TranslatedCall {
-  /** Sends it. The answer as the client gets it, piece by piece; `signal` ends the work at the provider. */
+  /** Sends it. Yields the client's answer piece by piece; `signal` ends the work at the provider. */
   answer(signal: AbortSignal): AsyncIterable<Buffer>;
-  /** What the end of the answer said; null before. */
+  /** What the end of the answer reported; null before. */
   facts(): AnswerFacts | null;
 }
 

@@ -8,10 +8,10 @@ import { callOptions } from "./options.ts";
 import type { CallOptions } from "./sdk.ts";
 import { refusedFields, refuseWarnings } from "./warnings.ts";
 
-/** How long a provider may keep the connection open after the end of an answer, which frees it for the next. */
+/** How long a provider may keep the connection open after the end of an answer, so that it can be reused. */
 const END_GRACE_MS = 1_000;
 
-/** Throws `invalid_request` for what the model cannot obey; nothing has been sent then. */
+/** Throws `invalid_request` for what the model does not support; nothing has been sent then. */
 export async function chatCall(translation: Translation): Promise<TranslatedCall> {
   const { sending, dialect, service, asked, fetch } = translation;
   const { providerModel } = asked;
@@ -55,8 +55,8 @@ export async function chatCall(translation: Translation): Promise<TranslatedCall
 }
 
 /**
- * What is sent. A setting of the model's file that its model cannot take beside this request is left out; the client's
- * own fields are not.
+ * The request to send. A setting of the model's file that conflicts with this request is omitted; the client's own
+ * fields are not.
  */
 async function shapedOptions({ sending, dialect, service, asked }: Translation): Promise<CallOptions> {
   const { call, model } = sending;

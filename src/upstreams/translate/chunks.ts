@@ -5,7 +5,7 @@ import type { AskedModel } from "./dialect.ts";
 import type { FinishReason, StreamPart, Usage } from "./sdk.ts";
 import { SignedThoughts } from "./signatures.ts";
 
-/** One event of a streamed chat, as OpenAI's API has it. */
+/** One event of a streamed chat, as in OpenAI's API. */
 export type Chunk = Readonly<Record<string, unknown>>;
 
 export interface ChunkOptions {
@@ -15,7 +15,7 @@ export interface ChunkOptions {
   readonly created: number;
 }
 
-/** Turns the parts of one answer into OpenAI's chunks. Says nothing before the answer itself begins. */
+/** Converts the parts of one answer into OpenAI's chunks. Emits nothing before the answer itself begins. */
 export class ChunkWriter {
   readonly #options: ChunkOptions;
   readonly #thoughts = new SignedThoughts();
@@ -28,17 +28,17 @@ export class ChunkWriter {
     this.#options = options;
   }
 
-  /** Of the end of the answer; null: it has not come. */
+  /** From the end of the answer; null: it has not arrived. */
   get facts(): AnswerFacts | null {
     return this.#facts;
   }
 
-  /** The chunk with the counts, for those who asked for it; null: the provider has not stated them. */
+  /** The chunk with token counts, if requested; null: the provider has not reported them. */
   get usage(): Chunk | null {
     return this.#usage;
   }
 
-  /** Throws `provider_error` for an end that is none, and for what a chat cannot hold. */
+  /** Throws `provider_error` for an invalid end, and for content that a chat cannot represent. */
   take(part: StreamPart): readonly Chunk[] {
     this.#thoughts.see(part);
     switch (part.type) {
@@ -51,7 +51,7 @@ export class ChunkWriter {
       case "tool-input-delta":
         return this.#input(part.id, part.delta);
       case "tool-call": {
-        // Says once more what was streamed, unless a call without arguments streamed nothing.
+        // Repeats what was streamed, unless a call without arguments streamed nothing.
         const call = this.#calls.get(part.toolCallId);
         return call === undefined || call.hasInput ? [] : this.#input(part.toolCallId, part.input);
       }
@@ -99,7 +99,7 @@ export class ChunkWriter {
       case "tool-calls":
         return "tool_calls";
       case "other":
-        // A reason that is newer than this version: what there is of the answer stands.
+        // A reason unknown to this version: the answer so far is kept.
         if (this.#begun) return "stop";
         throw this.#error(`gave no answer and stopped for the reason ${JSON.stringify(raw ?? "unknown")}`);
       case "error":

@@ -14,10 +14,10 @@ const connect = (dialect: Dialect, context: ConnectorContext): ProviderConnectio
   listModels: () => listModels(dialect, context),
 });
 
-/** Of the longest list known, some hundred models, twenty times. */
+/** Twenty times the longest known list, which has some hundred models. */
 const MAX_LIST_BYTES = 16 * 2 ** 20;
 
-/** The first page, which is asked to be as long as the services make one. */
+/** The first page, requested with the maximum length that the services allow. */
 async function listModels(dialect: Dialect, { provider, client }: ConnectorContext): Promise<ListedModel[] | null> {
   const asked: Asked = { provider, model: null, providerModel: null, operation: null };
   const signal = AbortSignal.timeout(provider.connectTimeoutMs + provider.silenceTimeoutMs);

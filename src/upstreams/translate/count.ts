@@ -7,7 +7,7 @@ import { callOptions } from "./options.ts";
 import { isNumber, isObject, parsed } from "./refuse.ts";
 import { refuseWarnings } from "./warnings.ts";
 
-/** How many tokens a chat has, as the service itself counts them. Throws as `chatCall` does. */
+/** The number of tokens of a chat, as counted by the service. Throws like `chatCall`. */
 export async function countCall({ sending, dialect, service, asked, fetch }: Translation): Promise<TranslatedCall> {
   const { provider, providerModel } = asked;
   const { options, extras } = callOptions(sending.call.body.json, dialect, asked);

@@ -9,7 +9,9 @@ const MAX_BATCH = 100;
 
 const FIELDS: ReadonlySet<string> = new Set(["model", "input", "user", "encoding_format", "dimensions"]);
 
-/** Throws `invalid_request` or `wrong_model_kind` for what the provider cannot do; nothing has been sent then. */
+/**
+ * Throws `invalid_request` or `wrong_model_kind` for what the provider does not support; nothing has been sent then.
+ */
 export function embeddingCall({ sending, service, asked, fetch }: Translation): TranslatedCall {
   const { json } = sending.call.body;
   if (service.embed === undefined)
@@ -44,7 +46,7 @@ export function embeddingCall({ sending, service, asked, fetch }: Translation): 
       index,
       embedding: encoding === "base64" ? Buffer.from(Float32Array.from(vector).buffer).toString("base64") : vector,
     }));
-    // Clients expect counts, which the provider does not state.
+    // Clients expect counts, which the provider does not report.
     const usage = { prompt_tokens: 0, total_tokens: 0 };
     yield Buffer.from(JSON.stringify({ object: "list", data, model: asked.model, usage }));
   }

@@ -3,7 +3,7 @@ import { brokenOff, errorAnswer, malformed, transportFailure } from "../http/fai
 import type { AskedModel, Dialect } from "./dialect.ts";
 import { isObject, isString, refused } from "./refuse.ts";
 
-/** What the SDKs throw, and put into their streams; its parts are there where they are known. */
+/** Errors thrown by the SDKs, or in their streams; its parts are present if known. */
 interface SdkError {
   readonly name?: string;
   readonly message?: string;
@@ -11,12 +11,12 @@ interface SdkError {
   readonly statusCode?: number;
   readonly responseHeaders?: Readonly<Record<string, string>>;
   readonly responseBody?: string;
-  /** Of an error within a stream: the service's own type of it. */
+  /** In an error within a stream: the service's own type of it. */
   readonly type?: string;
   readonly value?: unknown;
 }
 
-/** What anything that went wrong at a provider means to the client. What is not the SDK's stays as it is. */
+/** Translates a failure at a provider for the client. Errors not from the SDK stay unchanged. */
 export function failureOf(thrown: unknown, asked: AskedModel): unknown {
   if (isAssistantError(thrown) || typeof thrown !== "object" || thrown === null) return thrown;
   const error = thrown as SdkError;
@@ -35,7 +35,7 @@ export function failureOf(thrown: unknown, asked: AskedModel): unknown {
     case "AI_EmptyResponseBodyError":
       return malformed(asked, "sent an answer that does not follow its API");
     default:
-      // No Error: what services send within a stream.
+      // Not an Error: sent by services within a stream.
       return "isRetryable" in error ? ofStream(error, asked) : thrown;
   }
 }
@@ -48,7 +48,7 @@ function ofAnswer(error: SdkError, asked: AskedModel): AssistantError {
   return refusedBy(status, headers, body, asked);
 }
 
-/** An answer whose status says that it is none. */
+/** An answer whose status indicates an error. */
 export function refusedBy(
   status: number,
   headers: Readonly<Record<string, string>>,
@@ -66,14 +66,14 @@ function ofStream({ statusCode = 500, message, type }: SdkError, asked: AskedMod
 
 const isSdkError = (error: unknown): boolean => error instanceof Error && error.name.startsWith("AI_");
 
-/** Both services state with the status of a bad request some things for which no request is to blame. */
+/** Both services use the status of a bad request for some errors that are not the request's fault. */
 function meantStatus(status: number, body: string): number {
   if (status !== 400) return status;
   if (/"API_KEY_INVALID"|API key not valid/.test(body)) return 401;
   return /credit balance is too low|"FAILED_PRECONDITION"/.test(body) ? 402 : status;
 }
 
-/** The words in which the services say that a prompt is too long: tokens there are, then tokens there may be. */
+/** The services' messages for prompts that are too long: tokens found, then tokens allowed. */
 const TOO_LONG = [
   /prompt is too long: (\d+) tokens > (\d+) maximum/,
   /input token count \(?(\d+)\)? exceeds the maximum number of tokens allowed \(?(\d+)\)?/,
@@ -94,8 +94,8 @@ function tooLong(text: string, { model }: AskedModel): AssistantError | null {
 }
 
 /**
- * Whether this is an event whose type is newer than the SDK: the services announce that there will be some, and ask
- * clients to pass over them.
+ * Whether this is an event type newer than the SDK: the services announce that there will be some, and ask clients to
+ * ignore them.
  */
 export function isUnknownEvent(error: unknown, { events }: Dialect): boolean {
   const { name, value } = (error ?? {}) as SdkError;

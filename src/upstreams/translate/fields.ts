@@ -2,7 +2,7 @@ import type { JsonObject } from "../../core/inference.ts";
 import type { AskedModel, Dialect } from "./dialect.ts";
 import { refused } from "./refuse.ts";
 
-/** What becomes of a field of a chat request, by dialect; null: it is refused. docs/providers.md has the table. */
+/** How each field of a chat request is translated, by dialect; null: it is refused. docs/providers.md has the table. */
 export type FieldUse = Readonly<Record<Dialect["id"], string | null>>;
 
 const both = (use: string): FieldUse => ({ anthropic: use, google: use });
@@ -48,7 +48,7 @@ const isAtMost =
   (value: unknown): boolean =>
     typeof value === "number" && value <= limit;
 
-/** Values that ask for nothing, which clients send all the same. */
+/** Values without effect, which clients nevertheless send. */
 const askForNothing: Readonly<Record<string, (value: unknown) => boolean>> = {
   n: is(1),
   n_cmpl: is(1),
@@ -79,17 +79,17 @@ const askForNothing: Readonly<Record<string, (value: unknown) => boolean>> = {
   modalities: (value) => Array.isArray(value) && value.every(is("text")),
   store: is(false),
   service_tier: is("auto", "default"),
-  // Hints that change no answer.
+  // Hints that do not change the answer.
   metadata: isAnything,
   prompt_cache_key: isAnything,
   safety_identifier: isAnything,
 };
 
-/** Whether the value stands for "not asked for". */
+/** Whether the value means that nothing is requested. */
 export const asksForNothing = (name: string, value: unknown): boolean =>
   value === null || value === undefined || askForNothing[name]?.(value) === true;
 
-/** Throws `invalid_request` for the first field that the dialect has no word for: nothing is dropped in silence. */
+/** Throws `invalid_request` for the first field that the dialect does not support: nothing is dropped silently. */
 export function refuseFields(json: JsonObject, dialect: Dialect["id"], asked: AskedModel): void {
   for (const [name, value] of Object.entries(json)) {
     if (asksForNothing(name, value)) continue;

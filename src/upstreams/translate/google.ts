@@ -12,7 +12,7 @@ const UNENFORCED: ReadonlySet<string> = new Set([
   ...["minProperties", "maxProperties", "patternProperties", "propertyNames", "contains", "not", "if", "allOf"],
 ]);
 
-/** The HTTP status of Google's RPC codes that say something about the caller; others are failures of the service. */
+/** The HTTP status of Google's RPC codes that concern the caller; others are failures of the service. */
 const STATUS_OF: Readonly<Record<string, number>> = {
   INVALID_ARGUMENT: 400,
   FAILED_PRECONDITION: 400,
@@ -34,7 +34,7 @@ export const google: Dialect = {
   events: null,
 
   statusOf(body) {
-    // Some errors come in a list of one.
+    // Some errors are in a list of one.
     const [answer] = Array.isArray(body) ? (body as readonly unknown[]) : [body];
     const error = isObject(answer) ? answer["error"] : null;
     if (!isObject(error)) return null;
@@ -58,8 +58,8 @@ export const google: Dialect = {
   headers: (apiKey) => (apiKey === null ? {} : { "x-goog-api-key": apiKey }),
 
   async load({ provider: { baseUrl, apiKey } }) {
-    // The classes behind the package's factory: they say beforehand what would be left out of a request, and read no
-    // environment.
+    // The classes behind the package's factory: they report in advance what would be omitted from a request, and read
+    // no environment.
     const sdk = await import("@ai-sdk/google/internal");
     const config = {
       provider: "google.generative-ai",
@@ -81,7 +81,7 @@ export const google: Dialect = {
         (await new sdk.GoogleLanguageModel(model, { ...config, fetch }).doStream(options)).stream,
       embed: async (model, { inputs, dimensions, signal }, fetch) => {
         const { createGoogle } = await import("@ai-sdk/google");
-        // The factory looks for a key in the environment where it gets none.
+        // Without a key, the factory looks for one in the environment.
         const provider = createGoogle({ baseURL: baseUrl, apiKey: apiKey ?? "none", fetch });
         const length = dimensions === null ? {} : { dimensions };
         const request = { values: [...inputs], abortSignal: signal, ...length };
@@ -91,7 +91,7 @@ export const google: Dialect = {
   },
 };
 
-/** What a model is for. Some that generate content make images or speech of it. */
+/** The kind of a model. Some that generate content generate images or speech. */
 function kindOf(id: string, methods: unknown): ModelKind | null {
   const known: readonly unknown[] = Array.isArray(methods) ? methods : [];
   if (known.includes("embedContent")) return "embedding";

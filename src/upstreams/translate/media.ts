@@ -2,7 +2,7 @@ import type { Dialect } from "./dialect.ts";
 import { type Body, isObject, isString, mustBe, refused } from "./refuse.ts";
 import type { FilePart } from "./sdk.ts";
 
-/** The part types that hold media, and what their media are where nothing else says so. */
+/** The part types for media, and their default media types. */
 const FAMILY: Readonly<Record<string, string>> = {
   image_url: "image",
   input_audio: "audio",
@@ -11,7 +11,7 @@ const FAMILY: Readonly<Record<string, string>> = {
   file: "application",
 };
 
-/** The field that holds the data, where a part has none. */
+/** The field with the data, if a part has none. */
 const NAMES: Readonly<Record<string, string>> = { input_audio: "data", file: "file_data" };
 
 const TYPE_OF_ENDING: Readonly<Record<string, string>> = {
@@ -35,8 +35,8 @@ const TYPE_OF_ENDING: Readonly<Record<string, string>> = {
 };
 
 /**
- * An image, sound, video or document of a message, as data or as an address which the provider fetches. `at`: its path
- * in the body.
+ * An image, audio, video or document of a message, as data or as a URL that the provider fetches. `at`: its path in the
+ * body.
  */
 export function filePart(part: Body, at: string, dialect: Dialect): FilePart {
   const type = mustBe(part["type"], isString, "a string", `${at}.type`);

@@ -4,7 +4,7 @@ import { type Body, isList, isObject, isString, mustBe, refused } from "./refuse
 import type { AssistantPart, Prompt, ToolCallPart, ToolResultPart, UserPart } from "./sdk.ts";
 import { signatureOf, thoughtsBefore } from "./signatures.ts";
 
-/** The messages of a chat in the SDK's words. Throws `invalid_request` naming what the dialect has no place for. */
+/** The messages of a chat in the SDK's format. Throws `invalid_request` for anything the dialect does not support. */
 export function promptOf(messages: readonly unknown[], dialect: Dialect): Prompt {
   if (messages.length === 0) throw refused("messages", 'The field "messages" must hold at least one message.');
   const prompt: Prompt = [];
@@ -53,7 +53,7 @@ function refuseName({ name }: Body, at: string): void {
   );
 }
 
-/** Text alone, of a message that holds nothing else. */
+/** The text of a message that contains only text. */
 function textOf({ content }: Body, at: string): string {
   if (isString(content)) return content;
   if (content === undefined || content === null) return "";
@@ -87,7 +87,7 @@ function assistantParts(message: Body, at: string, toolNames: Map<string, string
   const called = mustBe(calls, isList, "an array of tool calls", `${at}.tool_calls`).map((call, index) =>
     toolCall(call, `${at}.tool_calls[${index}]`, toolNames),
   );
-  // What was thought before the first call was thought before the text as well, and has to come first.
+  // Thinking before the first call also precedes the text, and must come first.
   const [first = [], ...rest] = called.map(({ thoughts, call }) => [...thoughts, call]);
   return [...first.slice(0, -1), ...spoken, ...first.slice(-1), ...rest.flat()];
 }
@@ -112,13 +112,13 @@ function toolCall(
 
 function argumentsOf(given: unknown, at: string): unknown {
   if (isObject(given)) return given;
-  // Of a function without parameters.
+  // For a function without parameters.
   if (given === "") return {};
   try {
     const parsed: unknown = JSON.parse(String(given));
     if (isObject(parsed)) return parsed;
   } catch {
-    // Refused below, like JSON that is no object.
+    // Refused below, like JSON that is not an object.
   }
   throw refused(at, `${at} must be a JSON object in a string.`);
 }
@@ -140,7 +140,7 @@ function toolResult(message: Body, at: string, toolNames: Map<string, string>, d
   };
 }
 
-/** Results of calls that were made together go back together. */
+/** Results of calls that were made together are returned together. */
 function addResult(prompt: Prompt, result: ToolResultPart): void {
   const last = prompt.at(-1);
   if (last?.role === "tool") last.content.push(result);

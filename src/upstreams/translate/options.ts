@@ -6,14 +6,14 @@ import { isBoolean, isList, isNumber, isObject, isString, mustBe, refused } from
 import { checkSchema } from "./schema.ts";
 import type { CallOptions, FunctionTool, ReasoningEffort, ResponseFormat, ToolChoice } from "./sdk.ts";
 
-/** In the order in which they count. */
+/** In order of precedence. */
 const LIMITS = ["n_predict", "max_completion_tokens", "max_tokens"] as const;
 const BUDGETS = ["reasoning_budget_tokens", "thinking_budget_tokens"] as const;
 const EFFORTS: readonly string[] = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
 
 /**
- * A chat request in the SDK's words. Throws `invalid_request` naming the first field that the dialect has no word for.
- * What only one model cannot do is found later, by its `Service`.
+ * A chat request in the SDK's format. Throws `invalid_request` for the first field that the dialect does not support.
+ * Restrictions of a single model are found later, by its `Service`.
  */
 export function callOptions(
   json: JsonObject,
@@ -60,7 +60,7 @@ export function callOptions(
   return { options, extras };
 }
 
-/** Reads fields by name; undefined: the value asks for nothing. */
+/** Reads fields by name; undefined: the value has no effect. */
 const reader =
   (json: JsonObject) =>
   <T>(name: string, passes: (value: unknown) => value is T, expected: string): T | undefined =>
@@ -118,7 +118,7 @@ function toolChoiceOf(choice: unknown, tools: readonly FunctionTool[]): ToolChoi
 
 function responseFormat(json: JsonObject): { readonly format: ResponseFormat | undefined; readonly isStrict: boolean } {
   const { response_format: asked = null, json_schema: schema = null } = json;
-  // In llama.cpp's word, which promises that the answer follows it.
+  // llama.cpp's name, which guarantees that the answer follows it.
   if (asked === null && schema !== null)
     return { format: { type: "json", schema: checkSchema(schema, "json_schema") }, isStrict: true };
   if (asked === null) return { format: undefined, isStrict: false };

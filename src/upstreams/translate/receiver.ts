@@ -4,15 +4,15 @@ import { type Receiver, SSE_HEADERS, type Verdict } from "../answer/receivers.ts
 
 export interface TranslatedAnswer {
   readonly sink: AnswerSink;
-  /** Headers besides those of the content. */
+  /** Headers, except those of the content. */
   readonly headers: readonly string[];
-  /** It comes in events, each of them whole; else in one piece. */
+  /** It consists of complete events; otherwise it is in one piece. */
   readonly streamed: boolean;
-  /** What its end said; null before. */
+  /** What its end reported; null before. */
   facts(): AnswerFacts | null;
 }
 
-/** Takes a translated answer into its sink. */
+/** Receives a translated answer into its sink. */
 export class TranslatedReceiver implements Receiver {
   readonly #answer: TranslatedAnswer;
   begun = false;

@@ -7,7 +7,7 @@ const ONE = ["items", "additionalProperties", "not", "if", "then", "else", "cont
 const LISTS = ["anyOf", "oneOf", "allOf", "prefixItems"];
 const MAPS = ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"];
 
-/** The keywords of a JSON Schema, each with its path. Throws `invalid_request` where a schema is none. */
+/** The keywords of a JSON Schema, each with its path. Throws `invalid_request` for an invalid schema. */
 function* keywordsIn(schema: unknown, path: string): Generator<readonly [name: string, path: string]> {
   if (typeof schema === "boolean") return;
   for (const [name, value] of Object.entries(mustBe(schema, isObject, "a JSON Schema", path))) {
@@ -28,14 +28,14 @@ function schemasIn(name: string, value: unknown, at: string): (readonly [path: s
   ]);
 }
 
-/** Throws `invalid_request` for what has not the form of a JSON Schema: the SDKs take that for granted. */
+/** Throws `invalid_request` if the structure is not that of a JSON Schema, which the SDKs assume. */
 export function checkSchema(schema: unknown, at: string): JsonSchema {
   for (const _ of keywordsIn(schema, at));
   return mustBe(schema, isObject, "a JSON Schema", at) as JsonSchema;
 }
 
 /**
- * The schema that the answer has to follow; null: there is none, or it need only try. Throws for keywords that nothing
+ * The schema that the answer must follow; null: there is none, or it is only a hint. Throws for keywords that nothing
  * enforces.
  */
 export function strictSchemaOf(

@@ -1,6 +1,6 @@
 import type { AnthropicLanguageModel } from "@ai-sdk/anthropic/internal";
 
-// The provider packages share these shapes; they are taken from one of them, so that no third package is needed.
+// The provider packages share these types; they are imported from one of them to avoid a third package.
 
 /** A request in the AI SDK's provider interface. */
 export type CallOptions = Parameters<AnthropicLanguageModel["doStream"]>[0];

@@ -2,9 +2,9 @@ import { type Body, isObject, isString } from "./refuse.ts";
 import type { AssistantPart, Metadata, ProviderOptions, StreamPart } from "./sdk.ts";
 
 /**
- * Models that think sign what they thought before they call a tool, and want it back, with its signature, in the
- * request that brings the tool's result. A chat has no place for it but `extra_content` of the tool call, where
- * Google's own OpenAI-compatible API has its signature too; clients send tool calls back as they came.
+ * Thinking models sign their thinking before a tool call, and require it, with its signature, in the request with the
+ * tool's result. A chat has no place for it except `extra_content` of the tool call, which Google's own
+ * OpenAI-compatible API also uses; clients return tool calls unchanged.
  */
 type Thought = { thinking: string; signature?: string } | { redacted: string };
 
@@ -35,7 +35,7 @@ export class SignedThoughts {
   }
 }
 
-/** The thinking that a tool call of an earlier answer carries, to stand before it. */
+/** The thinking in a tool call of an earlier answer, to be placed before it. */
 export function thoughtsBefore(call: Body): AssistantPart[] {
   const thoughts = namespace(call, "anthropic")["thinking"];
   if (!Array.isArray(thoughts)) return [];

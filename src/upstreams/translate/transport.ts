@@ -5,14 +5,14 @@ import { parsed } from "./refuse.ts";
 
 /** No event of an answer is longer; a stream that never ends one must not fill the memory. */
 const MAX_EVENT_BYTES = 16 * 2 ** 20;
-/** Of an answer that is no answer, as much as an error takes. */
+/** Maximum length kept of an invalid answer, for the error. */
 const MAX_ERROR_BYTES = 256 * 1024;
 const LINE_FEED = 10;
 const CARRIAGE_RETURN = 13;
 
 /**
- * A fetch whose good answers are what was asked for: the SDKs take any answer with status 200 for one, and read a web
- * page as a stream without events. It also ends what stays silent for too long.
+ * A fetch that only returns answers of the requested type: the SDKs accept any answer with status 200, and read a web
+ * page as a stream without events. It also aborts when nothing arrives for too long.
  */
 export function guardedFetch(
   fetch: Fetch,
@@ -46,7 +46,7 @@ export function guardedFetch(
       return new Response(pulled(read, reader), { status, headers });
     if (expected !== "JSON" && isStream) return new Response(pulled(read, reader, boundedEvent(asked)), { headers });
     const text = await textOf(read, reader);
-    // An error that came with the status of an answer gets the one that it should have had.
+    // An error with a successful status gets the one it should have had.
     const should = dialect.statusOf(parsed(text));
     if (should !== null) return new Response(text, { status: should, headers });
     throw malformed(
@@ -59,7 +59,7 @@ export function guardedFetch(
 type Reader = ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>;
 type Read = () => ReturnType<Reader["read"]>;
 
-/** Reads only what is asked for, so that a slow client slows the provider down and is not taken for its silence. */
+/** Reads only on demand, so that a slow client slows the provider down and does not count as silence. */
 function pulled(
   read: Read,
   reader: Reader,
@@ -83,7 +83,7 @@ function pulled(
   );
 }
 
-/** Says when an event is longer than any real one. */
+/** Detects an event longer than any real one. */
 function boundedEvent(asked: AskedModel): (bytes: Uint8Array) => AssistantError | null {
   let size = 0;
   let isLineEmpty = false;

@@ -14,7 +14,7 @@ import { failureOf } from "./failure.ts";
 import { TranslatedReceiver } from "./receiver.ts";
 import { guardedFetch } from "./transport.ts";
 
-/** A provider whose API is not OpenAI's: calls are translated into it once, and answers back. */
+/** A provider with an API other than OpenAI's: calls are translated into it once, and answers back. */
 export class TranslatingUpstream implements Upstream {
   readonly #dialect: Dialect;
   readonly #context: ConnectorContext;
@@ -67,14 +67,14 @@ export class TranslatingUpstream implements Upstream {
   }
 }
 
-/** The same fetch, whose requests name the trace that they are a part of. */
+/** The same fetch, with trace headers in its requests. */
 const traced = (fetch: Fetch, trace: TraceHeaders | undefined): Fetch =>
   trace === undefined
     ? fetch
     : (input, init) =>
         fetch(input, { ...init, headers: { ...Object.fromEntries(new Headers(init?.headers)), ...trace } });
 
-/** Carries an answer into its delivery, no faster than it is taken. */
+/** Passes an answer to its delivery, no faster than it is consumed. */
 function pump(
   call: TranslatedCall,
   delivery: Delivery,

@@ -2,7 +2,7 @@ import type { AskedModel } from "./dialect.ts";
 import { refused } from "./refuse.ts";
 import type { CallOptions, Warning } from "./sdk.ts";
 
-/** Which field of a request a warning of the SDK is about. */
+/** The field of a request that a warning of the SDK concerns. */
 const FIELD_OF: Readonly<Record<string, string>> = {
   temperature: "temperature",
   topP: "top_p",
@@ -18,7 +18,7 @@ const FIELD_OF: Readonly<Record<string, string>> = {
   "providerOptions.anthropic.effort": "reasoning_effort",
 };
 
-/** Throws `invalid_request` where the SDK would leave something out that was asked for. */
+/** Throws `invalid_request` if the SDK would omit a requested setting. */
 export function refuseWarnings(warnings: readonly Warning[], options: CallOptions, asked: AskedModel): void {
   for (const warning of warnings) {
     if (!isRefusal(warning, options)) continue;
@@ -38,13 +38,13 @@ export const refusedFields = (warnings: readonly Warning[], options: CallOptions
 type Refusal = Extract<Warning, { feature: string }>;
 
 function isRefusal(warning: Warning, options: CallOptions): warning is Refusal {
-  // Fewer tokens than asked for are not more than asked for.
+  // Fewer tokens than requested satisfy the limit.
   if (!("feature" in warning) || warning.feature === "maxOutputTokens") return false;
-  // Efforts are steps that every model divides in its own way; no effort at all is a promise.
+  // Effort levels differ between models anyway; no effort at all is a guarantee.
   return warning.type === "unsupported" || (warning.feature === "reasoning" && options.reasoning === "none");
 }
 
-/** What the SDK says is wrong, without what it would have done instead, and with the client's name for the field. */
+/** The problem reported by the SDK, without its workaround, and with the client's name of the field. */
 function reasonOf({ feature, details }: Refusal, field = feature): string {
   const [reason = ""] = details?.split(/\. | and will be ignored/) ?? [];
   return reason === "" ? "the provider has no such setting" : reason.replaceAll(feature, field).replace(/\.$/, "");

@@ -9,8 +9,9 @@ const PATIENCE_MS = 5_000;
 const MAX_BYTES = 4 * 2 ** 20;
 
 /**
- * What the model of a running engine can do, as the engine says: it has read the model's file, and knows which chat
- * template is used. Asked once, and only for requests that need it: an engine passes in silence over what it cannot do.
+ * The abilities of a running engine's model, as reported by the engine: it has read the model's file, and knows which
+ * chat template is used. Requested once, and only for requests that need it: an engine silently ignores what it does
+ * not support.
  */
 export class Abilities {
   readonly #endpoint: Endpoint;
@@ -20,7 +21,7 @@ export class Abilities {
     this.#endpoint = endpoint;
   }
 
-  /** Why the call cannot be obeyed, or null. What an engine does not say of itself is not held against it. */
+  /** Why the call cannot be served, or null. Abilities that an engine does not report are assumed. */
   async lacks(call: InferenceCall, { name: model, capabilities }: ModelSpec): Promise<AssistantError | null> {
     for (const feature of featuresOf(call))
       if ((await this.#has(feature)) === false)
@@ -63,13 +64,15 @@ export class Abilities {
   }
 }
 
-/** The parts of `/props` that are read; everything may be missing. */
+/** The parts of `/props` that are read; any may be missing. */
 interface Props {
   readonly chat_template_caps?: { readonly supports_tools?: unknown };
   readonly modalities?: Readonly<Record<string, unknown>>;
 }
 
-/** Whether a call needs what only some engines and models can do, and that they do not refuse by themselves. */
+/**
+ * Whether a call needs an ability that only some engines and models have, and that they do not refuse by themselves.
+ */
 export const needsAbilities = (call: InferenceCall): boolean =>
   featuresOf(call).length > 0 || (call.operation === "embedding" && typeof call.body.json["dimensions"] === "number");
 

@@ -2,16 +2,16 @@ import { connect, type Socket } from "node:net";
 import { connectOptions, type Endpoint } from "../../core/endpoint.ts";
 import { writeAtTurnEnd } from "../../core/turn-end.ts";
 
-/** Who has a connection at the moment. */
+/** The current user of a connection. */
 export interface ConnectionUser {
   /** Bytes to keep. False pauses reading until `resume`. */
   read(bytes: Buffer): boolean;
-  /** The connection is over; null: closed by the engine in good order. Called once. */
+  /** The connection is over; null: closed normally by the engine. Called once. */
   ended(failure: NodeJS.ErrnoException | null): void;
 }
 
-// All connections read into one buffer: a read and its callback are one step of the event loop on Unix, and what the
-// callback keeps it copies. A new buffer for every read costs several times the copy of a few hundred bytes.
+// All connections read into one buffer: a read and its callback are one step of the event loop on Unix, and the
+// callback copies what it keeps. A new buffer for every read costs several times the copy of a few hundred bytes.
 const readBuffer = Buffer.allocUnsafeSlow(64 * 1024);
 
 /** A connection to an engine. */
@@ -21,7 +21,7 @@ export class Connection {
   #user: ConnectionUser | null;
   #over = false;
   connected = false;
-  /** It has carried an answer before. */
+  /** It has been used for an earlier answer. */
   used = false;
   idleSince = 0;
 
@@ -51,11 +51,11 @@ export class Connection {
   resume(): void {
     this.#socket.resume();
   }
-  /** Hands the connection over; null leaves it idle. */
+  /** Assigns the connection to a user; null leaves it idle. */
   use(user: ConnectionUser | null): void {
     this.#user = user;
   }
-  /** Closes it without telling its user. */
+  /** Closes it without notifying its user. */
   destroy(): void {
     this.#over = true;
     this.#user = null;
@@ -68,7 +68,7 @@ export class Connection {
       readBuffer.copy(bytes, 0, 0, count);
       return this.#user.read(bytes);
     }
-    // Bytes that nobody asked for: whatever they are, they must not become part of the next answer.
+    // Unexpected bytes, which must not become part of the next answer.
     this.destroy();
     return true;
   }
@@ -81,12 +81,12 @@ export class Connection {
   }
 }
 
-/** An engine closes an idle connection after seconds; ours is closed long before, so that the two never meet. */
+/** Engines close idle connections after seconds; ours are closed long before, so that the two never coincide. */
 const MAX_IDLE_MS = 1_000;
 const idle = new Map<string, Connection[]>();
 let sweeper: NodeJS.Timeout | null = null;
 
-/** A connection that has just become free, the freshest first, or a new one. */
+/** An idle connection, most recently used first, or a new one. */
 export function takeConnection(endpoint: Endpoint, user: ConnectionUser): Connection {
   const waiting = idle.get(endpoint);
   for (let kept = waiting?.pop(); kept !== undefined; kept = waiting?.pop()) {

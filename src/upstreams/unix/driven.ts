@@ -22,32 +22,31 @@ import { asksUsage, isLlamaCpp } from "../openai-body.ts";
 import { type GapEvent, type GapHead, gapBody, gapChunk, gapHeadOf } from "./gap.ts";
 
 /**
- * How an engine is asked to stream whatever the client asked for. What the client did not ask for is taken out of the
- * stream again, or the stream is put together into one answer. Done where
- * - the engine is a stock llama-server, which looks whether its client is still there only when it has something to
- *   write:
- *   it sends a progress event for every batch of the prompt;
- * - there are several answers, of which the engine counts each by itself, and begins with an event of `null`;
- * - a text completion has `logprobs`, which the engine gives in the shape of a chat's;
- * - a text completion has a `suffix`: llama-server's own route fills gaps, in its own format.
+ * Makes an engine stream whatever the client requested. Parts that the client did not request are removed from the
+ * stream, or the stream is assembled into one answer. Used if
+ * - the engine is a stock llama-server, which only notices a disconnect when it has something to write: it sends a
+ *   progress event for every batch of the prompt;
+ * - there are several answers, which the engine counts separately, starting with an event of `null`;
+ * - a text completion has `logprobs`, which the engine returns in a chat's format;
+ * - a text completion has a `suffix`: llama-server's own route for infill has its own format.
  */
 export interface Drive {
   readonly operation: "chat" | "completion";
-  /** The client asked for a stream. */
+  /** The client requested a stream. */
   readonly streamed: boolean;
-  /** The client asked for usage in the stream. */
+  /** The client requested usage in the stream. */
   readonly wantsUsage: boolean;
-  /** The client asked for the progress events. */
+  /** The client requested progress events. */
   readonly wantsProgress: boolean;
-  /** Answers to each prompt where there are several answers; null: there is one. */
+  /** Number of answers to each prompt if there are several; null: there is one. */
   readonly answersPerPrompt: number | null;
-  /** Alternatives in the `logprobs` of a text completion; null: none are asked for. */
+  /** Alternatives in the `logprobs` of a text completion; null: not requested. */
   readonly logprobs: number | null;
-  /** The head of the chunks of an answer that fills a gap; null: it fills none. */
+  /** The head of the chunks of an infill answer; null: it is not one. */
   readonly gap: GapHead | null;
 }
 
-/** Null where the engine's own answer is what the client asked for. */
+/** Null if the engine's own answer is what the client requested. */
 export function driveOf(
   call: InferenceCall,
   model: ModelSpec,
@@ -74,19 +73,19 @@ function promptCount({ operation, body: { json } }: InferenceCall): number {
   return operation === "completion" && Array.isArray(prompt) && typeof prompt[0] !== "number" ? prompt.length : 1;
 }
 
-/** What the engine is asked: a stream with usage and progress. */
+/** The engine's request: a stream with usage and progress. */
 export function driveBody(body: JsonObject, { logprobs, gap }: Drive): JsonObject {
   if (gap !== null) return gapBody(body);
   const options =
     typeof body["stream_options"] === "object" && body["stream_options"] !== null ? body["stream_options"] : {};
-  // Of no alternatives it would give no probabilities at all.
+  // Without alternatives, it would return no probabilities at all.
   const more = logprobs === 0 ? { logprobs: 1 } : {};
   return { ...body, ...more, stream: true, stream_options: { ...options, include_usage: true }, return_progress: true };
 }
 
 /**
- * Throws `invalid_request` where a request names a slot of a stock llama-server: it loads a cached prompt over the
- * state of whoever is in that slot.
+ * Throws `invalid_request` if a request names a slot of a stock llama-server: it loads a cached prompt over the state
+ * of the request in that slot.
  */
 export function refuseSlot(body: JsonObject): void {
   if (typeof body["id_slot"] !== "number" || body["id_slot"] < 0) return;
@@ -101,7 +100,7 @@ export function refuseSlot(body: JsonObject): void {
 }
 
 /**
- * Throws `invalid_request` where a stock llama-server would go on with an answer in one piece after its client has
+ * Throws `invalid_request` if a stock llama-server would continue an answer in one piece after its client has
  * disconnected: in its own format it is not driven.
  */
 export function refuseWhole({ wire, operation, streamed }: InferenceCall): void {
@@ -114,8 +113,8 @@ export function refuseWhole({ wire, operation, streamed }: InferenceCall): void 
 }
 
 /**
- * Throws `invalid_request` where a request chooses adapters on a stock llama-server: what they made of a prompt would
- * serve requests without them.
+ * Throws `invalid_request` if a request chooses adapters on a stock llama-server: prompts cached with them would be
+ * used for requests without them.
  */
 export function refuseAdapters({ lora }: JsonObject): void {
   if (!Array.isArray(lora) || lora.length === 0) return;
@@ -139,7 +138,7 @@ interface ParsedEvent {
 
 type Chunk = Parameters<Aggregate["add"]>[0];
 
-/** Takes the answer of an engine that was driven so. */
+/** Receives the answer of an engine driven in this way. */
 export class DrivenReceiver implements Receiver {
   readonly #drive: Drive;
   readonly #target: AnswerTarget;
@@ -150,7 +149,7 @@ export class DrivenReceiver implements Receiver {
   readonly #tail = new Tail();
   readonly #tally = new Tally();
   readonly #logprobs: LegacyLogprobs | null;
-  /** The last event that was counted: the one with the sums is like it. */
+  /** The last event counted: the one with the totals resembles it. */
   #counted: ParsedEvent | null = null;
   begun = false;
   #finished = false;
@@ -214,7 +213,7 @@ export class DrivenReceiver implements Receiver {
     const { gap } = this.#drive;
     const parsed: ParsedEvent | null =
       gap === null || sent === null || sent.error !== undefined ? sent : gapChunk(gap, sent);
-    // So begins a stream of answers to several prompts.
+    // A stream with answers to several prompts begins like this.
     if (parsed === null) return;
     if (parsed.error !== undefined) {
       throw engineErrorOf(
@@ -228,11 +227,11 @@ export class DrivenReceiver implements Receiver {
     const event = this.#rewritten(parsed);
     if (!this.#drive.streamed) this.#aggregate.add(event as Chunk);
     else if (event === sent && (event.usage === undefined || this.#drive.wantsUsage)) this.#send(data);
-    // Usage that nobody asked for, or that is sent at the end: a separate chunk in a chat, a field of the last chunk in
-    // a completion.
+    // Usage that was not requested, or that is sent at the end: a separate chunk in a chat, a field of the last chunk
+    // in a completion.
     else if (event.choices?.length !== 0)
       this.#send(JSON.stringify(this.#drive.wantsUsage ? event : { ...event, usage: undefined }));
-    // So ends what llama-server writes in its own format.
+    // llama-server's own format ends like this.
     if (gap !== null && (sent as GapEvent).stop === true) this.#event("[DONE]");
   }
 
@@ -248,7 +247,7 @@ export class DrivenReceiver implements Receiver {
     return { ...rest, ...(choices === undefined ? {} : { choices }) };
   }
 
-  /** What several answers took together, once. */
+  /** The usage of several answers together, once. */
   #sendSums(): void {
     if (this.#counted === null) return;
     const { usage, timings } = this.#tally;

@@ -12,7 +12,10 @@ import { DrivenReceiver, driveBody, driveOf, refuseAdapters, refuseSlot, refuseW
 import { encodeRequest, openExchange, retryLost } from "./exchange.ts";
 import { sendRerank } from "./rerank.ts";
 
-/** An engine on a Unix socket that speaks llama-server's HTTP. An answer's bytes go from socket to sink as they are. */
+/**
+ * An engine on a Unix socket with llama-server's HTTP interface. An answer's bytes are relayed from socket to sink
+ * unchanged.
+ */
 export class EngineSocket implements Upstream {
   readonly endpoint: Endpoint;
   readonly traits: InstanceTraits;
@@ -45,9 +48,9 @@ export class EngineSocket implements Upstream {
     const scoped = scope.name !== "" && modelKinds[model.kind].generates;
     let json = driven === null ? withSettings(call, model) : driveBody(call.body.json, driven);
     if (scoped && scope.isContested && !this.traits.separatesCaches) json = { ...json, cache_prompt: false };
-    // Looked at before: it is the model's own.
+    // Checked before: it is the model's own.
     if (operation === "embedding" && json["dimensions"] !== undefined) json = { ...json, dimensions: undefined };
-    // Only an answer of stated length ends exactly; a stream has its connection to itself.
+    // Only an answer with a content length ends exactly; a stream does not share its connection.
     const reusable = !streamed && driven === null;
     const bytes = encodeRequest(
       driven !== null && driven.gap !== null ? pathOf["llamacpp.infill"] : pathOf[call.wire],

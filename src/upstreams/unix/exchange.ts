@@ -6,31 +6,31 @@ import type { Receiver } from "../answer/receivers.ts";
 import { Connection, keepConnection, takeConnection } from "./connection.ts";
 import { type EngineHead, parseHead } from "./head.ts";
 
-/** How far it had come when its connection ended. */
+/** How far it had got when its connection ended. */
 export type ExchangePhase = "connect" | "head" | "body";
 
 export interface ExchangeEvents {
   /** Once, before any byte of the body. */
   onHead(head: EngineHead): void;
-  /** Bytes of the body, framing included; the receiver may keep them. False pauses reading until `resume`. */
+  /** Bytes of the body, including framing; the receiver may keep them. False pauses reading until `resume`. */
   onBody(bytes: Buffer): boolean;
-  /** Once, unless `close` came first. `failure` is null where the engine closed the connection in good order. */
+  /** Once, unless `close` came first. `failure` is null if the engine closed the connection normally. */
   onEnd(failure: Error | null, phase: ExchangePhase): void;
 }
 
 export interface ExchangeRequest {
   readonly endpoint: Endpoint;
-  /** Head and body, as `encodeRequest` makes them. */
+  /** Head and body, from `encodeRequest`. */
   readonly bytes: Buffer;
   /**
-   * The connection may serve another request afterwards. Only for answers of a stated length: their end is exact, and
-   * connecting costs as much as all the rest of a short answer. A stream has its connection to itself. Over TCP a kept
-   * connection that breaks does not say whether the request was read: only where it may be sent again.
+   * The connection may serve another request afterwards. Only for answers with a content length: their end is exact,
+   * and connecting costs as much as all the rest of a short answer. A stream does not share its connection. Over TCP, a
+   * kept connection that breaks does not tell whether the request was read, so only if it may be sent again.
    */
   readonly reusable: boolean;
 }
 
-/** Opens an exchange whose answer goes through the delivery into what `receiver` makes of its head. */
+/** Opens an exchange whose answer goes through the delivery into the receiver created for its head. */
 export const openExchange = (
   request: ExchangeRequest,
   delivery: Delivery,
@@ -46,7 +46,7 @@ export const openExchange = (
     },
   });
 
-/** An engine that was lost may have been so by the call: it is sent once more. */
+/** The call may have caused the loss of the engine, so it is retried only once. */
 export const retryLost = ({ code }: AssistantError): Retry => (code === "engine_lost" ? "once" : "never");
 
 /** One request to an engine. */
@@ -72,8 +72,8 @@ export class Exchange {
   }
 
   /**
-   * No event follows. Unless the answer has been read to its exact end the connection is closed, which the engine
-   * takes as the order to stop. `isWhole`: its last chunk has been read, which only who takes the framing off knows.
+   * No event follows. Unless the answer has been read to its exact end, the connection is closed, which the engine
+   * takes as the order to stop. `isWhole`: its last chunk has been read, which only the decoder of the framing knows.
    */
   close(isWhole = false): void {
     if (this.#over) return;
@@ -127,7 +127,7 @@ export class Exchange {
       this.#connection.write(this.#request.bytes);
       return;
     }
-    // A request that went out on a kept connection may have been read, and must not be taken for one that was not.
+    // A request on a kept connection may have been read, and must not count as unread.
     this.#phase =
       this.#phase === "connect" && (this.#connection.connected || this.#connection.used) ? "head" : this.#phase;
     this.#fail(failure);
@@ -141,15 +141,15 @@ export class Exchange {
 }
 
 /**
- * On a Unix socket these say that the peer closed without having read what was sent, so that a kept connection had
- * gone stale and the request can be sent again. A plain end of the connection does not say so.
+ * On a Unix socket these mean that the peer closed without having read what was sent, so the kept connection was stale
+ * and the request can be sent again. A normal end of the connection does not prove that.
  */
 const wasNotRead = (failure: NodeJS.ErrnoException | null): boolean =>
   failure?.code === "EPIPE" || failure?.code === "ECONNRESET";
 
 /**
- * The bytes of a whole request. `keep`: the engine is to leave the connection open. `headers`: further ones, `name:
- * value` each.
+ * The bytes of a complete request. `keep`: ask the engine to leave the connection open. `headers`: additional ones,
+ * `name: value` each.
  */
 export function encodeRequest(
   path: string,

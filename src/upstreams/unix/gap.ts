@@ -17,25 +17,25 @@ export interface GapEvent {
   readonly timings?: Readonly<Record<string, number>>;
 }
 
-/** Null where a text completion fills no gap. */
+/** Null unless a text completion fills a gap. */
 export const gapHeadOf = ({ id, body: { json } }: InferenceCall, { name }: ModelSpec): GapHead | null =>
   typeof json["suffix"] === "string" && json["suffix"] !== ""
     ? { id: `cmpl-${id}`, created: Math.floor(Date.now() / 1000), model: name }
     : null;
 
-/** A text completion with `suffix` as a request for llama-server's `/infill`, for a stream. */
+/** A text completion with `suffix` as a streamed request for llama-server's `/infill`. */
 export function gapBody({ prompt, suffix, stop, stream_options: _, ...rest }: JsonObject): JsonObject {
   return {
     ...rest,
     input_prefix: [prompt].flat()[0],
     input_suffix: suffix,
-    // Its own format has lists alone.
+    // Its own format only has lists.
     ...(stop === undefined || stop === null ? {} : { stop: [stop].flat() }),
     ...{ stream: true, return_progress: true },
   };
 }
 
-/** The chunk of OpenAI's text completions that says the same as an event. */
+/** The equivalent chunk of OpenAI's text completions for an event. */
 export function gapChunk(head: GapHead, { content = "", stop, stop_type: type, prompt_progress, timings }: GapEvent) {
   const finish = stop === true ? (type === "limit" ? "length" : "stop") : null;
   const { cache_n: cached = 0, prompt_n: prompted = 0, predicted_n: predicted = 0 } = timings ?? {};

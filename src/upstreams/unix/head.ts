@@ -1,7 +1,7 @@
 import { AssistantError } from "../../core/errors.ts";
 import type { AnswerHead, Framing } from "../answer/receivers.ts";
 
-/** The parts of an engine's answer head that decide anything. */
+/** The relevant parts of an engine's response head. */
 export interface EngineHead extends AnswerHead {
   /** The engine will leave the connection open. */
   readonly keepsOpen: boolean;
@@ -11,8 +11,8 @@ const MAX_HEAD_BYTES = 64 * 1024;
 const HEAD_END = "\r\n\r\n";
 
 /**
- * Reads an answer head from the first bytes of a connection. Returns null while it is incomplete, else the head and
- * where the body begins. Throws `engine_error` for anything that is not HTTP/1.x.
+ * Parses a response head from the first bytes of a connection. Returns null while it is incomplete, otherwise the head
+ * and where the body begins. Throws `engine_error` for anything that is not HTTP/1.x.
  */
 export function parseHead(bytes: Buffer): { readonly head: EngineHead; readonly bodyStart: number } | null {
   let start = 0;
@@ -25,7 +25,7 @@ export function parseHead(bytes: Buffer): { readonly head: EngineHead; readonly 
     const text = bytes.toString("latin1", start, end);
     const status = statusOf(text);
     start = end + HEAD_END.length;
-    // Interim answers (100 Continue) precede the real one.
+    // Interim responses (100 Continue) precede the real one.
     if (status >= 200) return { head: headOf(status, text), bodyStart: start };
   }
 }

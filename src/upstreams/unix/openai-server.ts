@@ -8,8 +8,8 @@ import { contentTypeOf, encodeBody, methodOf, pathOf, withSettings } from "../op
 import { encodeRequest, openExchange, retryLost } from "./exchange.ts";
 
 /**
- * A server on this machine that has OpenAI's API, and of which nothing else is known. Requests reach it as the client
- * wrote them, but for the model's name where it has its own, and its answers the client.
+ * A server on this machine with OpenAI's API, of which nothing else is known. Requests and answers pass through
+ * unchanged, except for the model's name if the server has its own.
  */
 export class OpenAiServer implements Upstream {
   readonly endpoint: Endpoint;
@@ -45,7 +45,7 @@ function bodyOf({ call, model }: Sending): Buffer {
   const json = withSettings(call, model);
   const name = model.command?.servedModel ?? "";
   if (name === "" || json["model"] === name) return encodeBody(call, json);
-  // Of a form the fields are written anew, of JSON nothing else changes.
+  // A form's fields are rewritten; in JSON nothing else changes.
   return call.body.form === undefined
     ? withModel(encodeBody(call, json), name)
     : encodeBody(call, { ...json, model: name });

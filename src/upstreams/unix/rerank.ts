@@ -7,7 +7,10 @@ import { receiverFor } from "../answer/receivers.ts";
 import { pathOf } from "../openai-body.ts";
 import { encodeRequest, openExchange, retryLost } from "./exchange.ts";
 
-/** Has llama-server rank what a call asks for, and answers in the call's own wire format. As `Upstream.send`. */
+/**
+ * Has llama-server rank the texts of a call, and answers in the call's own wire format. Same contract as
+ * `Upstream.send`.
+ */
 export async function sendRerank(endpoint: Endpoint, sending: Sending, sink: AnswerSink): Promise<AnswerFacts> {
   const { call, headers } = sending;
   const target = { sink, headers, model: sending.model.name, operation: call.operation };

@@ -22,7 +22,7 @@ const createdS = (): number => Math.floor(Date.now() / 1000);
 const SSE = ["Content-Type", "text/event-stream", "Cache-Control", "no-cache", "X-Accel-Buffering", "no"];
 const DONE = "data: [DONE]\n\n";
 
-/** The objects' common fields are written once: what changes from chunk to chunk is the text alone. */
+/** The common fields of the objects are serialized once: only the text changes from chunk to chunk. */
 class StreamWriter implements AnswerWriter {
   readonly #sink: AnswerSink;
   readonly #headers: readonly string[];

@@ -10,7 +10,7 @@ import { answerWriter } from "./answer.ts";
 import { historyOf } from "./history.ts";
 import { RefusalReceiver, TextReceiver } from "./receiver.ts";
 
-/** Where a worker's URL leads: host and port for the connection, and what its requests' heads say. */
+/** A worker's URL: host and port of the connection, and the parts in the heads of its requests. */
 export interface WorkerAddress {
   readonly endpoint: Endpoint;
   /** Of the `Host` header. */
@@ -27,7 +27,7 @@ export function workerAddress(url: string): WorkerAddress {
   return { endpoint: `${hostname}:${port || HTTP_PORT}`, host, path: `${pathname}${search}` };
 }
 
-/** A worker that takes a form and answers with a text (protocol `form`). */
+/** A worker that accepts a form and returns text (protocol `form`). */
 export class FormUpstream implements Upstream {
   readonly #url: string;
   readonly #endpoint: Endpoint;
@@ -57,7 +57,7 @@ export class FormUpstream implements Upstream {
     return deliver({
       sending,
       sink,
-      // What ended with the request in its hands may have done so because of it.
+      // If it exited while working on the request, the request may have caused it.
       retryAfter: (reason) => (wasReached && reason.code === "worker_unavailable" ? "once" : retryOf(reason)),
       open: (delivery) => {
         const exchange = new Exchange(

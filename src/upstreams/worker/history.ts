@@ -2,10 +2,7 @@ import { AssistantError } from "../../core/errors.ts";
 import type { InferenceCall, JsonObject } from "../../core/inference.ts";
 import type { WorkerMessage } from "../../core/worker.ts";
 
-/**
- * The chat history that a call asks a worker about. Throws `invalid_request` or `unsupported_capability` for what a
- * text cannot say.
- */
+/** The chat history for a worker. Throws `invalid_request` or `unsupported_capability` for anything other than text. */
 export function historyOf(call: InferenceCall): WorkerMessage[] {
   const { json } = call.body;
   for (const [name, isHarmless] of Object.entries(REFUSED))
@@ -18,10 +15,7 @@ export function historyOf(call: InferenceCall): WorkerMessage[] {
   return call.operation === "completion" ? [userMessage(promptOf(json))] : messagesOf(json);
 }
 
-/**
- * Fields that change what an answer is made of; the others are wishes about sampling, which a worker fulfils in its own
- * way.
- */
+/** Fields that change the kind of answer; the others concern sampling, which is up to the worker. */
 const REFUSED: Readonly<Record<string, (value: unknown) => boolean>> = {
   tools: isEmpty,
   functions: isEmpty,
@@ -65,7 +59,7 @@ function messageOf(message: unknown, index: number): WorkerMessage {
   );
 }
 
-/** Parts that are texts follow each other. */
+/** Text parts are concatenated. */
 function textOf(content: unknown, at: string): string {
   if (typeof content === "string") return content;
   if (content === null || content === undefined) return "";

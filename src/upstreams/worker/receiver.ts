@@ -5,11 +5,11 @@ import type { AnswerHead, Receiver, Verdict } from "../answer/receivers.ts";
 import { brokenOff } from "../answer/worker-failure.ts";
 import type { AnswerWriter } from "./answer.ts";
 
-/** Longest answer that is kept whole for a client that does not stream, and longest error. */
+/** Longest answer that is buffered for a client that does not stream, and longest error. */
 const MAX_WHOLE_CHARACTERS = 16 * 2 ** 20;
 const MAX_ERROR_BYTES = 64 * 1024;
 
-/** Takes the framing off a body: what it holds, piece by piece, and whether that was all. */
+/** Decodes the framing of a body: its content, piece by piece, and whether it is complete. */
 class Body {
   readonly #decoder: ChunkDecoder | null;
   readonly #endsByClosing: boolean;
@@ -32,13 +32,13 @@ class Body {
     return this.#decoder?.done === true || this.#left === 0;
   }
 
-  /** Throws `worker_unavailable` where the connection's end is not the body's. */
+  /** Throws `worker_unavailable` if the connection ended before the body. */
   closed(worker: string): void {
     if (!this.#endsByClosing && !this.isWhole) throw brokenOff(worker);
   }
 }
 
-/** A worker's text, which may be cut anywhere, even within a character. */
+/** A worker's text, which may be split anywhere, even within a character. */
 export class TextReceiver implements Receiver {
   readonly #body: Body;
   readonly #writer: AnswerWriter;
@@ -100,7 +100,7 @@ export class TextReceiver implements Receiver {
   }
 }
 
-/** Collects what a worker says with another status than 200, and throws what `refusal` makes of it. */
+/** Collects a response with a status other than 200, and throws what `refusal` makes of it. */
 export class RefusalReceiver implements Receiver {
   readonly begun = false;
   readonly #body: Body;
