@@ -3,7 +3,7 @@ import type { AuditEntry } from "../../api/audit.ts";
 
 declare module "fastify" {
   interface FastifyContextConfig {
-    /** What the audit trail calls it. Default: method and route. */
+    /** Its name in the audit trail. Default: method and route. */
     readonly audit?: string;
   }
 }
@@ -15,13 +15,15 @@ export interface AuditOptions {
 
 /** Reading changes nothing. */
 const READING: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
-/** Fields, of path, query and body, that name what a request is about. None of them can hold a secret or a prompt. */
+/**
+ * Fields of path, query and body that identify the object of a request. None of them can contain a secret or a prompt.
+ */
 const NAMING = ["name", "id", "*", "model_name", "preset_name", "model", "reference", "destination", "endpoint"];
 const MAX_TARGET_LENGTH = 200;
 
 /**
- * Reports every request that was let in to a route of the scope `admin` or `worker` that may change something, when it
- * has been answered.
+ * Reports every authorized request to a route with the scope `admin` or `worker` that may have changed something, after
+ * its response.
  */
 export function auditRoutes(app: FastifyInstance, { audit, isLocal }: AuditOptions): void {
   app.addHook("onResponse", async (request, reply) => {
@@ -57,5 +59,5 @@ function targetOf({ params, query, body }: FastifyRequest): string | null {
   return null;
 }
 
-/** Credentials and signatures that an address may hold. */
+/** Credentials and signatures that a URL may contain. */
 const withoutSecrets = (text: string): string => text.replace(/\/\/[^/@]*@/, "//").replace(/[?#].*$/s, "");

@@ -4,35 +4,35 @@ import type { Caller } from "../../core/inference.ts";
 import { KeyLimits, type LimitStates } from "./key-limits.ts";
 import { keyOf } from "./keys.ts";
 
-/** Who a request comes from. */
+/** The origin of a request. */
 export interface Identity {
   readonly caller: Caller;
-  /** Null where none is configured, and on the Unix socket. */
+  /** Null if none is configured, and on the Unix socket. */
   readonly key: ApiKey | null;
 }
 
 /** This machine's own user: on the Unix socket, and everywhere while no keys are configured. */
 export const LOCAL: Identity = { caller: { tenant: "local", models: null }, key: null };
 
-/** What changes the daemon itself, or what it answers. */
+/** Scopes for changing the daemon itself, or its answers. */
 const CHANGING: ReadonlySet<KeyScope> = new Set(["admin", "worker"]);
 
 /**
- * The admin API, and registering workers, are for keys that were given it: without any they are on the Unix socket
- * alone.
+ * The admin API, and registering workers, require a key with that scope: without keys they are only available on the
+ * Unix socket.
  */
 export const isHidden = (scope: KeyScope, guarded: boolean, { key }: Identity): boolean =>
   CHANGING.has(scope) && guarded && key === null;
 
-/** What somebody is told who may not use what there is. */
+/** What each scope allows, for the message to a key without it. */
 export const needsAdminKey = (): AssistantError =>
   new AssistantError("insufficient_scope", 'Over the network this needs an API key with the scope "admin".', {
     remedy: "Create one (`assistant key create NAME --scope inference --scope admin`), or use the command line.",
   });
 
 /**
- * Whose durable work an identity sees: its own tenant's; null: everybody's, for this machine's own user and keys that
- * administer.
+ * The tenant whose durable records an identity can see; null: all, for this machine's own user and for keys with the
+ * scope `admin`.
  */
 export const ownerOf = ({ caller, key }: Identity): string | null =>
   key === null || (key.scopes ?? []).includes("admin") ? null : caller.tenant;
@@ -45,27 +45,27 @@ const ALLOWED: Readonly<Record<KeyScope, string>> = {
   admin: "call the admin API",
 };
 
-/** Decides, for every door of the daemon and gRPC alike, who may do what, and how much of it. */
+/** Decides, for all doors and gRPC alike, which requests are allowed, and how many. */
 export class Authorizer {
   readonly #keys: () => readonly ApiKey[];
   readonly #limits: KeyLimits;
   readonly #identities = new WeakMap<ApiKey, Identity>();
-  /** What each connection was last let in with. */
+  /** The credential with which each connection was last accepted. */
   readonly #known = new WeakMap<
     object,
     { readonly credential: string | null; readonly keys: readonly ApiKey[]; readonly identity: Identity }
   >();
 
-  /** `keys` is asked anew for every request, so that a reload takes effect. */
+  /** `keys` is called for every request, so that a reload takes effect. */
   constructor(keys: () => readonly ApiKey[], limits: KeyLimits = new KeyLimits()) {
     this.#keys = keys;
     this.#limits = limits;
   }
 
   /**
-   * The identity behind a credential that has the scope. Throws `missing_api_key`, `invalid_api_key` or
-   * `insufficient_scope`. A credential that a `connection` was let in with is not hashed again while the keys are the
-   * same; it is compared with nothing but that connection's own.
+   * The identity for a credential that has the scope. Throws `missing_api_key`, `invalid_api_key` or
+   * `insufficient_scope`. The accepted credential of a `connection` is not hashed again while the keys are unchanged;
+   * it is only compared with that connection's own.
    */
   authorize(credential: string | null, scope: KeyScope, connection?: object): Identity {
     const keys = this.#keys();
@@ -81,21 +81,21 @@ export class Authorizer {
   }
 
   /**
-   * Lets a request begin. Returns what must be called, once, when it has ended; null where nothing is limited. `report`
-   * gets the key's limits as they stand. Throws `rate_limit_exceeded`.
+   * Admits a request. Returns a function to call, once, when it has ended; null if nothing is limited. `report`
+   * receives the current limits of the key. Throws `rate_limit_exceeded`.
    */
   admit({ key }: Identity, report?: (states: LimitStates) => void): (() => void) | null {
     return this.#limits.admit(key, report);
   }
 
   /**
-   * Who asks for what a tenant has left to be done later: its key as it is by now, whichever secret it has. Throws as
-   * `authorize` does where a request of the key would be refused.
+   * The identity for deferred work of a tenant: its current key, whichever secret it has. Throws like `authorize` if a
+   * request of the key would be refused.
    */
   tenantIdentity(tenant: string): Identity {
     if (tenant === LOCAL.caller.tenant) return LOCAL;
     const named = this.#keys().filter(({ name }) => name === tenant);
-    // Of several, as while one is replaced, any will do.
+    // While a key is being replaced there are several; any of them will do.
     const key = named.find((one) => problemOf(one) === null) ?? named[0];
     if (key === undefined) throw refusedKey(tenant, "no longer exists");
     const identity = this.#identityOf(key);
@@ -104,19 +104,19 @@ export class Authorizer {
     return identity;
   }
 
-  /** Whether anything may still be kept for a tenant, for which a request may have begun with a key that is gone. */
+  /** Whether records may still be stored for a tenant whose request may have begun with a key that no longer exists. */
   isKnown(tenant: string): boolean {
     return tenant === LOCAL.caller.tenant || this.#keys().some((key) => key.name === tenant && key.isRevoked !== true);
   }
 
-  /** The same, for what runs within no limits of the key. */
+  /** The same without the key's limits. */
   callerOf(tenant: string): Caller {
     return this.tenantIdentity(tenant).caller;
   }
 
   /**
-   * Counts requests that are answered later, all or none. Returns what takes that back where they are not accepted.
-   * Throws as `admit` does.
+   * Counts deferred requests, all or none. Returns a function that undoes this if they are not accepted. Throws like
+   * `admit`.
    */
   admitLater({ key }: Identity, count: number): () => void {
     return this.#limits.admitLater(key, count);
@@ -137,13 +137,13 @@ export class Authorizer {
   }
 }
 
-/** Throws `invalid_api_key` where the identity's key opens nothing any more. */
+/** Throws `invalid_api_key` if the identity's key is no longer valid. */
 function requireValid({ key }: Identity): void {
   const problem = key === null ? null : problemOf(key);
   if (key !== null && problem !== null) throw refusedKey(key.name, problem);
 }
 
-/** Why the key opens nothing; null: it does. */
+/** Why the key is not valid; null: it is. */
 function problemOf({ isRevoked = false, expiresAt }: ApiKey): string | null {
   if (isRevoked) return "was revoked";
   return expiresAt !== undefined && Date.now() >= expiresAt ? "has expired" : null;
@@ -154,7 +154,7 @@ const refusedKey = (name: string, problem: string): AssistantError =>
     remedy: "Ask the operator of this daemon for another one.",
   });
 
-/** Throws `insufficient_scope` where the identity's key does not have the scope. */
+/** Throws `insufficient_scope` if the identity's key does not have the scope. */
 export function requireScope({ key }: Identity, scope: KeyScope): void {
   const scopes = key?.scopes ?? DEFAULT_SCOPES;
   if (key === null || scopes.includes(scope) || (scope === "worker" && scopes.includes("admin"))) return;

@@ -5,14 +5,13 @@ import { CallerGone } from "../../core/upstream.ts";
 import { withOthers } from "./disconnect.ts";
 import { type ClientPace, watchPace } from "./pace.ts";
 
-/** How much of a body that is too large is still read, so that the client gets to read the refusal. */
+/** How much of an oversized body is still read, so that the client can read the refusal. */
 const DRAIN_BYTES = 64 * 1024 * 1024;
 const DRAIN_MS = 2_000;
 
 /**
- * The bytes of a request's body. Throws `body_too_large` over the limit, once the client has stopped sending or has
- * been listened to for long enough, `request_timeout` for one that comes too slowly, and `CallerGone`. Empty bodies are
- * returned as such.
+ * The bytes of a request's body. Throws `body_too_large` above the limit (once the client has stopped sending, or has
+ * sent enough), `request_timeout` if it arrives too slowly, and `CallerGone`. Empty bodies are returned as such.
  */
 export function readBody(
   request: IncomingMessage,
@@ -25,7 +24,7 @@ export function readBody(
     let length = 0;
     let drainTimer: NodeJS.Timeout | null = null;
     let settled = false;
-    /** False: it was settled before, and the cancellation listens for somebody else now. */
+    /** False: it was settled before, and the cancellation now has another listener. */
     const settle = (): boolean => {
       if (settled) return false;
       settled = true;
@@ -40,7 +39,7 @@ export function readBody(
       reject(error);
     };
     let endWatch: (() => void) | null = null;
-    // Most bodies have come whole with their heads.
+    // Most bodies arrive together with their heads.
     process.nextTick(() => {
       if (settled || request.complete) return;
       endWatch = watchPace(
@@ -56,11 +55,12 @@ export function readBody(
       else if (length > limitBytes + DRAIN_BYTES) refuse();
       else drainTimer ??= setTimeout(refuse, DRAIN_MS);
     };
-    // Listeners go with the request: to take each of them away again costs more than all they do.
+    // Listeners are discarded with the request: removing each of them would cost more than they do.
     request.on("data", onData);
     request.on("end", () => {
       if (length > limitBytes) return refuse();
-      // Requests that came in one turn then go on together, step by step: the same code runs for all of them in a row.
+      // Requests that arrived in one turn continue together, step by step: the same code runs for all of them in
+      // succession.
       if (settle()) withOthers(() => resolve(parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts)));
     });
     request.on("error", (error) => fail(cancellation.cancelled ? new CallerGone() : error));

@@ -8,11 +8,12 @@ const DEFAULT_PRIORITY = 50;
 const MAX_PRIORITY = 100;
 const MAX_TIMEOUT_MS = 86_400_000;
 const MAX_HOPS_LISTED = 16;
-/** What the official OpenAI clients send of their patience, and what others may: seconds. */
+/** Timeout headers of the official OpenAI clients, and of others: seconds. */
 const SECONDS_HEADERS = ["x-request-timeout", "x-stainless-timeout"] as const;
 
 /**
- * The parts of a call that headers say, the same for every door. Throws `invalid_request`. `priority`: where none does.
+ * The parts of a call that come from headers, the same for every door. Throws `invalid_request`. `priority`: the
+ * default if no header sets it.
  */
 export function callHeaders(
   headers: IncomingHttpHeaders,
@@ -28,9 +29,9 @@ export function callHeaders(
 }
 
 /**
- * Epoch milliseconds after which an answer that has not begun is of no use, or null: the earliest of
- * `x-assistant-timeout-ms`, `x-request-timeout` (seconds) and `x-stainless-timeout` (seconds). The last one ends a
- * client's wait for a head, which a waiting stream gets early; it counts for answers in one piece alone.
+ * The deadline, in epoch milliseconds, for the start of an answer, or null: the earliest of `x-assistant-timeout-ms`,
+ * `x-request-timeout` (seconds) and `x-stainless-timeout` (seconds). The last one limits the client's wait for a head,
+ * which a waiting stream receives early, so it only applies to answers in one piece.
  */
 function deadlineOf(headers: IncomingHttpHeaders, streamed: boolean): number | null {
   let timeoutMs = integerOf(headers, requestHeaders.timeoutMs, MAX_TIMEOUT_MS) ?? Number.POSITIVE_INFINITY;
@@ -39,7 +40,7 @@ function deadlineOf(headers: IncomingHttpHeaders, streamed: boolean): number | n
     if (text === undefined || (streamed && name === "x-stainless-timeout")) continue;
     const seconds = typeof text === "string" && /^\d{1,9}(?:\.\d{1,6})?$/.test(text) ? Number(text) : Number.NaN;
     if (Number.isNaN(seconds)) throw refused(name, "a number of seconds", text);
-    // The official client cuts the fraction off.
+    // The official client truncates to whole seconds.
     timeoutMs = Math.min(timeoutMs, (name === "x-stainless-timeout" ? seconds + 1 : seconds) * 1000);
   }
   return timeoutMs <= MAX_TIMEOUT_MS ? steadyClock.now() + timeoutMs : null;

@@ -5,13 +5,13 @@ import { validate } from "../../config/validate.ts";
 import { AssistantError } from "../../core/errors.ts";
 import type { JsonSchema } from "../../core/schema.ts";
 
-/** A schema as `checkedBody` applies it, for `/openapi.json`: what is not listed is refused. */
+/** A schema as `checkedBody` applies it, for `/openapi.json`: unlisted fields are refused. */
 export const statedBody = (schema: TSchema): JsonSchema => ({
   ...stated(schemaNode(schema)),
   additionalProperties: false,
 });
 
-/** Without what only our own validation and documentation read. */
+/** Without the parts that only our own validation and documentation use. */
 function stated({ required: _, patternText, secret, properties, items, ...rest }: SchemaNode): JsonSchema {
   const names = Object.entries(properties ?? {});
   const required = names.filter(([, { required }]) => required === true).map(([name]) => name);
@@ -26,9 +26,8 @@ function stated({ required: _, patternText, secret, properties, items, ...rest }
 }
 
 /**
- * The body of a request as the schema describes it. Throws `invalid_request` with the first field that is missing,
- * wrong or unknown: nothing is converted, and nothing left out silently. `under`: the field that `value` is, where it
- * is one.
+ * The body of a request, checked against the schema. Throws `invalid_request` with the first missing, wrong or unknown
+ * field: nothing is converted, and nothing dropped silently. `under`: the field that contains `value`, if any.
  */
 export function checkedBody<T extends TSchema>(schema: T, value: unknown, under: string | null = null): Static<T> {
   if (typeof value !== "object" || value === null || Array.isArray(value))
@@ -38,7 +37,7 @@ export function checkedBody<T extends TSchema>(schema: T, value: unknown, under:
   validate(
     schemaNode(schema),
     { file: "", data: value as Record<string, unknown>, locator: { line: () => null } },
-    // The first is enough: a body may have a hundred thousand mistakes.
+    // The first error is enough: a body may have a hundred thousand.
     (path, message, missing) => {
       const within = under === null ? path : [under, ...path];
       const key = dottedKey(within).slice(0, MAX_SHOWN);

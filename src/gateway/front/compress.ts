@@ -2,15 +2,13 @@ import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import type { FastifyReply, FastifyRequest } from "fastify";
 
-/** Below it a compressed answer is no sooner there. */
+/** Smaller answers do not arrive sooner when compressed. */
 const MIN_BYTES = 1_024;
 const COMPRESSIBLE = /^(?:application\/(?:json|javascript|yaml)|text\/(?!event-stream)|image\/svg)/;
 
 const gzipped = promisify(gzip);
 
-/**
- * Compresses what is answered whole and from memory, where the client takes that. Streams are never held back for it.
- */
+/** Compresses complete answers from memory, if the client accepts that. Streams are never buffered for it. */
 export async function compressed(
   { method, headers }: FastifyRequest,
   reply: FastifyReply,
@@ -26,6 +24,6 @@ export async function compressed(
   return await gzipped(payload);
 }
 
-/** By the header `Accept-Encoding`. */
+/** According to `Accept-Encoding`. */
 export const takesGzip = (accepted: string | readonly string[] | undefined): boolean =>
   /(?:^|,)\s*(?:gzip|\*)\s*(?:;\s*q=(?:1|0?\.0*[1-9])[0-9.]*)?\s*(?:,|$)/i.test(String(accepted ?? ""));

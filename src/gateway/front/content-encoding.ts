@@ -14,7 +14,7 @@ const decoders: Readonly<Record<string, Decoder>> = {
   zstd: promisify(zstdDecompress) as Decoder,
 };
 
-/** Throws `unsupported_media_type` for an encoding of the body that is not decoded here. */
+/** Throws `unsupported_media_type` for an encoding that is not supported. */
 export function checkContentEncoding(headers: IncomingHttpHeaders): void {
   const encoding = encodingOf(headers);
   if (encoding === null || Object.hasOwn(decoders, encoding)) return;
@@ -28,7 +28,7 @@ export function checkContentEncoding(headers: IncomingHttpHeaders): void {
   );
 }
 
-/** Throws `unsupported_media_type` for any encoding, where a body goes to disk as it comes. */
+/** Throws `unsupported_media_type` for any encoding, if a body is written to disk as it arrives. */
 export function refuseContentEncoding(headers: IncomingHttpHeaders): void {
   if (encodingOf(headers) === null) return;
   throw new AssistantError(
@@ -42,8 +42,8 @@ export function refuseContentEncoding(headers: IncomingHttpHeaders): void {
 }
 
 /**
- * The body without its `Content-Encoding`, decoded in another thread and only as far as a body may be long: a kilobyte
- * can stand for a gigabyte. Throws `body_too_large`, or `invalid_request` for bytes that are encoded otherwise.
+ * The body decoded from its `Content-Encoding`, in another thread and only up to the size limit: a kilobyte may expand
+ * to a gigabyte. Throws `body_too_large`, or `invalid_request` if the bytes are not encoded that way.
  */
 export async function decodeContent(bytes: Buffer, headers: IncomingHttpHeaders, limitBytes: number): Promise<Buffer> {
   const decoder = decoders[encodingOf(headers) ?? ""];
@@ -60,7 +60,7 @@ export async function decodeContent(bytes: Buffer, headers: IncomingHttpHeaders,
   }
 }
 
-/** Null: the body is sent as it is. */
+/** Null: the body is not encoded. */
 function encodingOf(headers: IncomingHttpHeaders): string | null {
   const encoding = headers["content-encoding"]?.trim().toLowerCase();
   return encoding === undefined || encoding === "" || encoding === "identity" ? null : encoding;

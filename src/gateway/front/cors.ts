@@ -1,8 +1,8 @@
 import { AssistantError } from "../../core/errors.ts";
 
 /**
- * Origins that are on this machine: pages of local servers, and the shells of desktop programs. `null` is not one of
- * them: a sandboxed frame on any page of the web has that origin too.
+ * Origins on this machine: pages of local servers, and the shells of desktop programs. `null` is not one of them: a
+ * sandboxed frame on any web page also has that origin.
  */
 const LOCAL_ORIGIN =
   /^(?:https?:\/\/(?:localhost|[\w.-]+\.localhost|127(?:\.\d{1,3}){3}|0\.0\.0\.0|\[::1?\])(?::\d{1,5})?|file:\/\/|(?:tauri|app|capacitor|ionic|vscode-webview):\/\/[\w.-]*)$/i;
@@ -15,8 +15,8 @@ const EXPOSED =
 const PREFLIGHT_AGE_S = 600;
 
 /**
- * Response headers (name, value, …) that let a page of this origin read the answer. Throws `origin_not_allowed`: a
- * page that may not read answers has no business causing work either. `host` is the request's Host header.
+ * Response headers (name, value, …) that let a page of this origin read the answer. Throws `origin_not_allowed`: a page
+ * that may not read answers should not cause work either. `host` is the request's Host header.
  */
 export function corsHeaders(
   origin: string | undefined,
@@ -38,12 +38,12 @@ export function corsHeaders(
 
 function isAllowed(origin: string, host: string | undefined, allowed: readonly string[]): boolean {
   if (isLocalOrigin(origin)) return true;
-  // The daemon's own pages: the Host header has been checked before.
+  // The daemon's own pages: the Host header has already been checked.
   if (host !== undefined && (origin === `http://${host}` || origin === `https://${host}`)) return true;
   return allowed.some((entry) => entry === "*" || entry.replace(/\/$/, "").toLowerCase() === origin.toLowerCase());
 }
 
-/** Further headers of the answer to a preflight. */
+/** Additional headers of a preflight's response. */
 export function preflightHeaders(requested: {
   readonly methods: string;
   readonly headers: string | undefined;
@@ -55,7 +55,7 @@ export function preflightHeaders(requested: {
     "Access-Control-Max-Age",
     String(PREFLIGHT_AGE_S),
   ];
-  // Client libraries send their own headers (x-stainless-…): naming them back allows them whatever they are called.
+  // Client libraries send their own headers (x-stainless-…): echoing them allows any.
   const names = (requested.headers ?? "authorization, content-type, x-api-key")
     .replace(/[^\w\-, ]/g, "")
     .slice(0, 1000);

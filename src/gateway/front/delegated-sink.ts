@@ -1,7 +1,7 @@
 import type { AssistantError } from "../../core/errors.ts";
 import type { AnswerSink } from "../../core/inference.ts";
 
-/** Passes an answer on as it is, and its failure as `failure` says it. */
+/** Passes an answer on unchanged, and maps its failure with `failure`. */
 export class DelegatedSink implements AnswerSink {
   readonly takesFramed = false;
   readonly #client: AnswerSink;

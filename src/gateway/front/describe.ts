@@ -1,30 +1,27 @@
 import type { RouteOptions } from "fastify";
 import type { JsonSchema } from "../../core/schema.ts";
 
-/**
- * What a route takes and answers, as `/openapi.json` states it. A schema with a `title` is stated once, under that
- * name.
- */
+/** A route's request and responses, for `/openapi.json`. A schema with a `title` is listed once, under that name. */
 export interface RouteDescription {
   /** One line, without a full stop. */
   readonly summary: string;
   readonly description?: string;
-  /** Missing: it takes no body. */
+  /** Missing: it has no body. */
   readonly body?: JsonSchema;
   /** Content type of the body. Default: `application/json`. */
   readonly bodyType?: string;
-  /** Default: where there is a `body`, it must be sent. */
+  /** Default: a `body` is required. */
   readonly bodyOptional?: true;
   /** Parameters of the query and of the path, as properties of an object. */
   readonly query?: JsonSchema;
   readonly params?: JsonSchema;
   /** Status of success. Default: 200. */
   readonly status?: number;
-  /** Answers of success by content type. Default: a JSON object; none: it has no body. */
+  /** Successful responses by content type. Default: a JSON object; none: it has no body. */
   readonly answers?: Readonly<Record<string, JsonSchema>>;
 }
 
-/** A route of fastify: what its `config` says, with the schemas that fastify validates by. Null: it says nothing. */
+/** A route of fastify: its `config`, with the schemas that fastify uses for validation. Null: it has no description. */
 export function describeMemoryRoute({ config, schema = {} }: RouteOptions): RouteDescription | null {
   const said = config?.describe;
   if (said === undefined) return null;

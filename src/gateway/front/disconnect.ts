@@ -4,20 +4,20 @@ import { Cancellation } from "../../core/cancellation.ts";
 import { atTurnEnd } from "../../core/turn-end.ts";
 import { CallerGone } from "../../core/upstream.ts";
 
-/** The running requests of each connection: one, or a few where a client pipelines. */
+/** The running requests of each connection: one, or a few if a client pipelines. */
 const watched = new WeakMap<Socket, Disconnect[]>();
 /** Those of all connections. */
 let running = 0;
 
 /**
- * Does something at the end of a turn, together with the same of other requests; at once for a request that is alone, which
+ * Runs at the end of a turn, together with the same of other requests; at once if there is only one request, which
  * would wait for nothing.
  */
 export const withOthers = (work: () => void): void => (running > 1 ? atTurnEnd(work) : work());
 
 /**
- * Makes every connection of a server cancel its running requests as soon as the client closes it, wholly or half:
- * whoever sends nothing more on an HTTP connection is gone, and the engine's work for them is wasted.
+ * Makes every connection of a server cancel its running requests as soon as the client closes or half-closes it: an
+ * HTTP client that will send nothing more is gone, and the engine's work for it is wasted.
  */
 export function watchDisconnects(server: Server): void {
   server.on("connection", (socket: Socket) => {
@@ -26,7 +26,7 @@ export function watchDisconnects(server: Server): void {
     const cancelAll = (): void => {
       if (running.length === 0) return;
       for (const disconnect of [...running]) disconnect.disconnected();
-      // A half-closed client that does not read would otherwise keep the connection for ever.
+      // A half-closed client that does not read would otherwise keep the connection forever.
       socket.destroy();
     };
     socket.once("end", cancelAll);
@@ -34,7 +34,7 @@ export function watchDisconnects(server: Server): void {
   });
 }
 
-/** The disconnecting of one request's client, with `CallerGone`. */
+/** The disconnect of one request's client, with `CallerGone`. */
 export class Disconnect extends Cancellation {
   readonly #running: Disconnect[] | undefined;
 
@@ -62,10 +62,7 @@ export class Disconnect extends Cancellation {
   }
 }
 
-/**
- * The disconnecting of a request's client; nothing ever cancels one that did not come over a connection, but through
- * gRPC.
- */
+/** The disconnect of a request's client; never cancelled for a request over gRPC, which has no connection here. */
 export function cancellationOf(socket: Socket): Cancellation & Disposable {
   const cancellation = watched.has(socket) ? new Disconnect(socket) : new Cancellation();
   return Object.assign(cancellation, {
@@ -75,7 +72,7 @@ export function cancellationOf(socket: Socket): Cancellation & Disposable {
   });
 }
 
-/** Runs `work` with a signal that ends it when the request's client disconnects. */
+/** Runs `work` with a signal that aborts when the request's client disconnects. */
 export async function whileConnected<T>(
   { socket }: Pick<IncomingMessage, "socket">,
   work: (signal: AbortSignal) => Promise<T>,

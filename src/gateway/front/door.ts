@@ -12,34 +12,35 @@ import type { LimitHeaders } from "./limit-headers.ts";
 import type { RequestTarget } from "./target.ts";
 
 /**
- * What a door reads from a body; the rest of a call is the same for all doors. Operation and wire format are the
- * route's where they are missing, the deadline is the one of the headers.
+ * What a door reads from a body; the rest of a call is the same for all doors. Operation and wire format default to the
+ * route's, the deadline to the headers'.
  */
 export interface DecodedBody
   extends Pick<InferenceCall, "body" | "checked" | "prompt" | "streamed" | "maxTokens">,
     Partial<Pick<InferenceCall, "operation" | "wire" | "deadlineAt" | "reservation" | "hops">> {
   /** Name or alias of the model; "": the default one. */
   readonly model: string;
-  /** Capabilities that what serves it has to offer. Missing: the body asks for none. */
+  /** Capabilities that the model must offer. Missing: the body names none. */
   readonly capabilities?: CapabilityQuery;
   /**
-   * Where the body was translated into the route's wire format from the door's own: the sink that takes the answer in
-   * that format and writes it as the door's to the client's. Missing: they are the same.
+   * If the body was translated into the route's wire format: wraps the client's sink so that the answer is translated
+   * back. Missing: the formats are the same.
    */
   readonly translate?: (client: AnswerSink) => AnswerSink;
   /**
-   * Answers the call in the place of the core, which it may ask. Rejects with why it cannot. Missing: the core does.
+   * Answers the call instead of the core, which it may call. Rejects with the reason of a failure. Missing: the core
+   * answers.
    */
   readonly answer?: (call: InferenceCall, client: AnswerSink, identity: Identity) => Promise<void>;
-  /** 0–100, where no header says it. Missing: the usual one. */
+  /** 0–100, if no header sets it. Missing: the default. */
   readonly priority?: number;
 }
 
-/** A path on which a model is asked for something. */
+/** A path that calls a model. */
 export interface InferenceRoute {
-  /** May hold parameters, `:name` for a segment and `*` for the rest. */
+  /** May contain parameters, `:name` for a segment and `*` for the rest. */
   readonly path: string;
-  /** What the request log and metrics call it. */
+  /** Its name in the request log and metrics. */
   readonly name: string;
   readonly operation: Operation;
   readonly wire: WireFormat;
@@ -55,61 +56,58 @@ export interface InferenceRoute {
   ): DecodedBody | Promise<DecodedBody>;
 }
 
-/** One client's end of a WebSocket, as the door sees it. */
+/** One client's end of a WebSocket, from the door's perspective. */
 export interface SocketSession {
   /** A text message of the client. */
   message(text: string): void;
-  /** What was sent has been taken; there is room again. */
+  /** Sent data has been accepted; there is room again. */
   drained(): void;
   /** The connection is over. */
   closed(): void;
 }
 
-/** The way back to the client. */
+/** Sends to the client. */
 export interface SocketPeer {
   send(text: string): void;
-  /** Bytes that were sent and not yet taken. */
+  /** Bytes that were sent and not yet accepted. */
   readonly bufferedBytes: number;
 }
 
-/**
- * A path on which a WebSocket is opened. What opens it needs the door's scope. The door has a route for plain GET there
- * too.
- */
+/** A path for opening a WebSocket, which requires the door's scope. The door also has a route for plain GET there. */
 export interface SocketRoute {
   readonly path: string;
   open(peer: SocketPeer, identity: Identity): SocketSession;
 }
 
-/** One dialect's routes on a listener. */
+/** The routes of one dialect on a listener. */
 export interface Door {
   readonly name: string;
-  /** What a key needs for its routes. */
+  /** The scope required for its routes. */
   readonly scope: KeyScope;
-  /** A header of every answer that repeats the request's id, besides `x-request-id`. */
+  /** A response header that repeats the request's id, in addition to `x-request-id`. */
   readonly requestIdHeader?: string;
   /**
-   * A header that its requests carry. Routes with `constraints: { [name]: name }` are for those alone, on paths that
-   * another door has too.
+   * A header of its requests. Routes with `constraints: { [name]: name }` are only for requests with it, on paths that
+   * another door also has.
    */
   readonly marker?: string;
-  /** All of them take POST. */
+  /** All of them are POST routes. */
   readonly inference: readonly InferenceRoute[];
   /** Default: none. */
   readonly sockets?: readonly SocketRoute[];
-  /** The API key that a request carries, or null. */
+  /** The API key of a request, or null. */
   credential(headers: IncomingHttpHeaders): string | null;
   errorBody(error: AssistantError, requestId: string): object;
-  /** Whether `errorBody` and `errorEvent` get the id of the request's trace, where there is one. */
+  /** Whether `errorBody` and `errorEvent` receive the id of the request's trace, if there is one. */
   readonly namesTrace?: boolean;
-  /** Of what `errorBody` returns. Default: OpenAI's. */
+  /** Content type of `errorBody`. Default: OpenAI's. */
   readonly errorSchema?: JsonSchema;
-  /** The same at the end of a stream that broke. */
+  /** The same at the end of a failed stream. */
   errorEvent(error: AssistantError, requestId: string): Buffer;
-  /** For `/openapi.json`: its routes, but for those that describe themselves, by method and path. */
+  /** For `/openapi.json`: its routes, except those that describe themselves, by method and path. */
   readonly describe?: Readonly<Record<string, RouteDescription>>;
-  /** How this dialect tells a key's limits. Default: as OpenAI's does. */
+  /** How this dialect reports a key's limits. Default: like OpenAI's. */
   readonly limitHeaders?: LimitHeaders;
-  /** Adds the routes that answer from memory. One that needs another scope has it in its `config`. */
+  /** Adds the routes that answer from memory. A route that requires another scope has it in its `config`. */
   register?(app: FastifyInstance): void;
 }

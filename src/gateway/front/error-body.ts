@@ -3,7 +3,7 @@ import type { AssistantError } from "../../core/errors.ts";
 import type { Door } from "./door.ts";
 import { apiKeyOf, bearerOf } from "./keys.ts";
 
-/** The shape of errors that OpenAI's clients read, which our own routes use too. */
+/** The format of errors of OpenAI's clients, which our own routes also use. */
 export function errorBody(error: AssistantError, requestId: string): ErrorBody {
   return {
     error: {
@@ -18,7 +18,7 @@ export function errorBody(error: AssistantError, requestId: string): ErrorBody {
   };
 }
 
-/** What OpenAI's door and those of our own routes have in common. */
+/** The common part of OpenAI's door and of our own routes. */
 export const bearerDoor: Omit<Door, "name" | "register"> = {
   scope: "inference",
   inference: [],

@@ -30,19 +30,19 @@ type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 export interface FrontOptions extends RefusalPorts {
   readonly inference: InferenceCore;
   readonly table: RouteTable;
-  /** In whose shape errors are on paths that are like no door's. */
+  /** The format of errors on paths that resemble no door's. */
   readonly fallback: Door;
   readonly authorizer: Authorizer;
   readonly settings: () => GatewaySettings;
-  /** The listener serves these models alone, whatever a request says; null: all. */
+  /** The listener only serves these models, whatever a request names; null: all. */
   readonly onlyModels: readonly string[] | null;
   /** A network listener has guards; the Unix socket has its file mode. */
   readonly guarded: boolean;
   readonly clientIds: ClientIds;
   readonly pace: ClientPace;
-  /** Null: nothing is traced here. */
+  /** Null: tracing is off. */
   readonly tracer: Tracer | null;
-  /** Answers what is not inference. */
+  /** Answers everything except inference. */
   readonly answerFromMemory: Handler;
 }
 
@@ -55,14 +55,14 @@ interface Admitted {
   readonly target: RequestTarget;
   readonly identity: Identity;
   readonly origin: Omit<CallOrigin, "cancellation">;
-  /** Headers of every answer to it: name, value, name, value, … */
+  /** Headers of every response to it: name, value, name, value, … */
   readonly headers: readonly string[];
 }
 
 /**
- * The first to see every request of a listener: request id, target, Host, origin, key. Inference goes from here
- * straight to the core, past fastify, whose router and life cycle cost a sixth of the whole; everything else goes to
- * fastify.
+ * The first to handle every request of a listener: request id, target, Host, origin, key. Inference goes from here
+ * straight to the core, bypassing fastify, whose router and life cycle cost a sixth of the whole; everything else goes
+ * to fastify.
  */
 export function makeFront(options: FrontOptions): Handler {
   const { table, fallback, authorizer, settings, guarded, tracer, answerFromMemory } = options;
@@ -144,7 +144,7 @@ async function serve(options: FrontOptions, admitted: Admitted): Promise<void> {
     if (answer === undefined) await inference.run(call, translate?.(sink) ?? sink);
     else await answer(call, sink, admitted.identity);
   } catch (error) {
-    // What the core runs never throws: the call could not be read, or its door does not answer it.
+    // The core never throws: the call could not be parsed, or its door does not support it.
     inference.refuse(origin, sinkFor(false), error);
   } finally {
     cancellation.done();
@@ -152,7 +152,7 @@ async function serve(options: FrontOptions, admitted: Admitted): Promise<void> {
   }
 }
 
-/** Every field by its name: to spread several objects into one costs more than all else that is done here. */
+/** Every field by name: object spread costs more than everything else here. */
 function callOf(
   headers: IncomingHttpHeaders,
   { id, clientId, caller, route: name, arrivedAt, span, cancellation }: CallOrigin,
@@ -189,7 +189,7 @@ function callOf(
 
 const allowed = (methods: Methods | ReadonlyMap<string, null>): string => [...methods.keys(), "OPTIONS"].join(", ");
 
-/** Answers a preflight, or OPTIONS asked out of curiosity. */
+/** Answers a preflight, or other OPTIONS requests. */
 function sendOptions(
   request: IncomingMessage,
   response: ServerResponse,

@@ -5,8 +5,8 @@ import { checkHost, HostCheck, isLoopback, requireOneHost } from "./hosts.ts";
 import type { RequestTarget } from "./target.ts";
 
 /**
- * Checks Host and origin of a network listener's requests, whatever they ask for. What it makes returns the headers
- * (name, value, …) that let a page read the answer, and throws `host_not_allowed` or `origin_not_allowed`.
+ * Checks Host and origin of all requests of a network listener. The returned function gives the headers (name, value,
+ * …) that let a page read the answer, and throws `host_not_allowed` or `origin_not_allowed`.
  */
 export function makeGuard(
   settings: () => Pick<GatewaySettings, "allowedHosts" | "corsOrigins">,

@@ -2,12 +2,12 @@ import { isIP } from "node:net";
 import { AssistantError } from "../../core/errors.ts";
 
 /**
- * Checks the Host header of a request that came in over loopback. A web page can point its own name at 127.0.0.1
- * and then read answers as if they were its own (DNS rebinding); it cannot do that with an address or with `localhost`.
- * Throws `host_not_allowed`.
+ * Checks the Host header of a request over loopback. A web page can point its own host name at 127.0.0.1 and then read
+ * answers as if they were its own (DNS rebinding); it cannot do that with an IP address or with `localhost`. Throws
+ * `host_not_allowed`.
  */
 export function checkHost(header: string | undefined, allowed: readonly string[]): void {
-  // HTTP/1.0 clients may leave it out; browsers never do.
+  // HTTP/1.0 clients may omit it; browsers never do.
   if (header === undefined) return;
   const host = hostName(header);
   if (host === null) throw refused(header, "Send the address that the request goes to, such as 127.0.0.1:8080.");
@@ -29,10 +29,7 @@ const refused = (header: string, remedy: string): AssistantError =>
     { remedy },
   );
 
-/**
- * Throws `host_not_allowed` where a request has several Host headers: which one counts, each reader decides another
- * way.
- */
+/** Throws `host_not_allowed` for several Host headers: servers disagree about which one counts. */
 export function requireOneHost(rawHeaders: readonly string[]): void {
   let count = 0;
   for (let index = 0; index < rawHeaders.length; index += 2) {
@@ -57,8 +54,8 @@ export class HostCheck {
 }
 
 /**
- * The name without port and brackets, in lower case; null where it is not `uri-host [":" port]` of RFC 9110. Of names
- * those that DNS and hosts files have: with escapes and delimiters, as RFC 3986 would allow them, no machine is called.
+ * The name without port and brackets, in lower case; null if it is not `uri-host [":" port]` of RFC 9110. Only names
+ * that DNS and hosts files support: no machine has a name with escapes and delimiters, which RFC 3986 would allow.
  */
 function hostName(header: string): string | null {
   const [, bracketed, name] = /^(?:\[([0-9a-fA-F:.]+)\]|([\w.-]+))(?::\d{0,5})?$/.exec(header) ?? [];
@@ -67,5 +64,5 @@ function hostName(header: string): string | null {
 
 const LOOPBACK = /^(?:127\.|::1$|::ffff:127\.)/;
 
-/** Whether an address of a socket is this machine's own loopback. */
+/** Whether a socket's address is this machine's own loopback. */
 export const isLoopback = (address: string | undefined): boolean => address !== undefined && LOOPBACK.test(address);

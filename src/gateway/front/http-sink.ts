@@ -10,26 +10,29 @@ import type { Door } from "./door.ts";
 import type { ClientPace } from "./pace.ts";
 import { sendError } from "./send-error.ts";
 
-/** `raw`: chunks are framed by the engine or by us. `plain`: node frames, or for HTTP/1.0 the connection's end does. */
+/**
+ * `raw`: chunks are framed by the engine or by us. `plain`: framed by Node, or for HTTP/1.0 by the end of the
+ * connection.
+ */
 type ClientFraming = "raw" | "plain" | "length";
 
 const ONE_PIECE_BYTES = 16 * 1024;
 
 export interface HttpSinkOptions {
   readonly response: ServerResponse;
-  /** Whose shape errors have. */
+  /** Formats errors. */
   readonly door: Pick<Door, "errorBody" | "errorEvent">;
   readonly requestId: string;
-  /** Headers of every answer to the request: name, value, … */
+  /** Headers of every response to the request: name, value, … */
   readonly headers: readonly string[];
-  /** The client asked for a stream of events. */
+  /** The client requested an event stream. */
   readonly streamed: boolean;
   readonly pace: Pick<ClientPace, "readMs">;
 }
 
 /**
- * An HTTP client as the sink of an answer. Node's own response object keeps the books of keep-alive and pipelining;
- * once its head is out, bytes go straight to the socket, which spares two layers for every token.
+ * An HTTP client as the sink of an answer. Node's own response object manages keep-alive and pipelining; once its head
+ * is sent, bytes go straight to the socket, which saves two layers for every token.
  */
 export class HttpSink implements AnswerSink {
   readonly #options: HttpSinkOptions;
@@ -62,14 +65,14 @@ export class HttpSink implements AnswerSink {
     else if (this.#framing === "raw") all.push("Transfer-Encoding", "chunked");
     this.#status = status;
     this.#response.writeHead(status, all);
-    // Declared, so that node keeps the connection alive after it, but written by us.
+    // Declared, so that Node keeps the connection alive afterwards, but written by us.
     if (this.#framing === "raw") this.#response.chunkedEncoding = false;
   }
 
   framed(bytes: Buffer): boolean {
     const response = this.#response;
     const { socket } = response;
-    // The head goes out through node; so does everything while the answer queues behind an earlier, pipelined one.
+    // The head is sent by Node; so is everything while the answer queues behind an earlier, pipelined one.
     if (
       !this.#written ||
       socket === null ||
@@ -89,7 +92,7 @@ export class HttpSink implements AnswerSink {
   onDrain(callback: () => void): void {
     const full = [this.#response, this.#response.socket].find((each) => each?.writableNeedDrain === true);
     if (full === undefined || full === null) return void setImmediate(callback);
-    // The engine waits with its slot for whoever does not read.
+    // The engine's slot is held up by a client that does not read.
     const tooSlow = setTimeout(() => this.abort(), this.#options.pace.readMs).unref();
     full.once("drain", () => {
       clearTimeout(tooSlow);
@@ -100,7 +103,7 @@ export class HttpSink implements AnswerSink {
   endFramed(last: Buffer): void {
     const response = this.#response;
     if (this.#written || last.length >= ONE_PIECE_BYTES) response.end(last);
-    // A short answer that is seen whole leaves with its head in one string, which node writes in one piece.
+    // A short complete answer is sent with its head in one string, which Node writes in one piece.
     else withOthers(() => response.end(last.toString("latin1"), "latin1"));
   }
 
@@ -120,17 +123,17 @@ export class HttpSink implements AnswerSink {
     } else if (streamed && betweenEvents) {
       const { socket } = this.#response;
       this.end(door.errorEvent(error, requestId));
-      // The body is not what the client asked for: nothing else may follow on the connection.
+      // The body is not what the client requested: nothing else may follow on the connection.
       socket?.destroySoon();
     } else this.abort();
   }
 
-  /** Breaks the connection, which shows the client that the answer is not complete. */
+  /** Breaks the connection, which shows the client that the answer is incomplete. */
   abort(): void {
     this.#response.destroy();
   }
 
-  /** An SSE comment. The first one sends the status 200, so that a later failure can only be an event. */
+  /** An SSE comment. The first one sends status 200, so a later failure can only be an event. */
   #comment(wait: Waiting, headers: readonly string[]): void {
     this.head(200, ["Content-Type", "text/event-stream", ...SSE_HEADERS, ...headers]);
     this.chunk(Buffer.from(waitingComment(wait)));

@@ -3,7 +3,7 @@ import { parseBody } from "../canonical/decode.ts";
 import { decodeContent } from "./content-encoding.ts";
 
 /**
- * The JSON object of a body on fastify, within the limits that inference has. Empty: undefined. Rejects as `parseBody`
+ * The JSON object of a body on fastify, within the limits of inference. Empty: undefined. Rejects as `parseBody`
  * throws.
  */
 export async function readJson({ headers, routeOptions }: FastifyRequest, bytes: Buffer): Promise<unknown> {

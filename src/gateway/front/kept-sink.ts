@@ -3,11 +3,11 @@ import type { AnswerSink } from "../../core/inference.ts";
 
 export interface KeptSinkOptions {
   readonly streamed: boolean;
-  /** Called when the answer has ended, before the client sees its end. What it rejects with fails the answer. */
+  /** Called when the answer has ended, before the client sees its end. A rejection fails the answer. */
   readonly keep: () => Promise<void>;
 }
 
-/** A client's sink, which gets the end of an answer, and all of one in a single piece, when the answer is kept. */
+/** A client's sink that sends the end of an answer, or all of an answer in one piece, only after it is stored. */
 export class KeptSink implements AnswerSink {
   readonly takesFramed = false;
   readonly waiting?: NonNullable<AnswerSink["waiting"]>;

@@ -4,41 +4,41 @@ import { TokenBucket } from "./token-bucket.ts";
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 86_400_000;
-/** Weight of the newest request in the means that stand for those that run. */
+/** Weight of the newest request in the averages used as estimates for running ones. */
 const NEWEST = 0.2;
-/** What a request is expected to use before the first of its key has ended. */
+/** Expected use of a request before the first of its key has ended. */
 const FIRST_TOKENS = 256;
 
-/** What one key has in use. */
+/** Current use of one key. */
 interface State {
   inFlight: number;
-  /** Recent means of how long its requests take, milliseconds, and what they use; null before the first has ended. */
+  /** Recent averages of a request's duration, milliseconds, and of its use; null before the first has ended. */
   meanMs: number | null;
   meanTokens: number | null;
   /** When its last requests began, as many as it may begin in a minute: a ring, the oldest at `next`. */
   begun: Float64Array;
   next: number;
   readonly tokens: TokenBucket;
-  /** Days since 1970, UTC, of which the two counts are. */
+  /** Day of the two counts: days since 1970, UTC. */
   day: number;
   requestsOfDay: number;
   tokensOfDay: number;
 }
 
-/** One limit as it stands: how much is allowed, how much of it is left, and when all of it will be. */
+/** The state of one limit: how much is allowed, how much remains, and when all of it will be available. */
 export interface LimitState {
   readonly limit: number;
   readonly remaining: number;
   readonly resetMs: number;
 }
 
-/** The narrowest limits of a key; null: there is none of the kind. */
+/** The tightest limits of a key; null: there is none of that kind. */
 export interface LimitStates {
   readonly requests: LimitState | null;
   readonly tokens: LimitState | null;
 }
 
-/** What a key has used of a day already. */
+/** What a key has already used on a day. */
 interface DayUse {
   readonly requests: number;
   readonly tokens: number;
@@ -49,14 +49,11 @@ export interface KeyLimitsOptions {
   readonly now?: () => number;
   /** Epoch milliseconds. */
   readonly wallNow?: () => number;
-  /**
-   * What the key of this name used today before this daemon started, so that a restart forgives nothing. Default:
-   * nothing.
-   */
+  /** Today's use of this key's name before this daemon started, so that a restart resets nothing. Default: nothing. */
   readonly usedToday?: (name: string) => DayUse;
 }
 
-/** Counts the requests of each key against the key's own limits. One for all listeners, and kept over reloads. */
+/** Counts the requests of each key against the key's own limits. One for all listeners, and kept across reloads. */
 export class KeyLimits {
   readonly #states = new Map<string, State>();
   readonly #options: Required<KeyLimitsOptions>;
@@ -71,9 +68,9 @@ export class KeyLimits {
   }
 
   /**
-   * Lets a request begin. Returns what must be called, once, when it has ended; null where the key has no limits.
-   * `report` gets the limits as they stand then, also before a refusal, where there are any of requests or tokens.
-   * Throws `rate_limit_exceeded` with the seconds after which there is likely (in flight) or surely room.
+   * Admits a request. Returns a function to call, once, when it has ended; null if the key has no limits. `report`
+   * receives the limits at that time, also before a refusal, if there are any of requests or tokens. Throws
+   * `rate_limit_exceeded` with the seconds after which there is likely (in flight) or certainly room.
    */
   admit(key: ApiKey | null, report?: (states: LimitStates) => void): (() => void) | null {
     if (key === null || !isLimited(key)) return null;
@@ -100,8 +97,8 @@ export class KeyLimits {
   }
 
   /**
-   * Counts requests that are taken now and answered later: all of them, or none. Returns what takes the counting back
-   * where they are not taken after all. Throws as `admit` does.
+   * Counts requests that are accepted now and answered later: all of them, or none. Returns a function that undoes this
+   * if they are not accepted after all. Throws like `admit`.
    */
   admitLater(key: ApiKey | null, count: number): () => void {
     if (key === null || !isLimited(key)) return () => {};
@@ -117,7 +114,7 @@ export class KeyLimits {
     };
   }
 
-  /** A request of the tenant has used so many tokens, whichever way it came. */
+  /** A request of the tenant has used this many tokens, on any API. */
   count(tenant: string, tokens: number): void {
     const state = this.#states.get(tenant);
     if (state === undefined || tokens === 0) return;
@@ -171,16 +168,14 @@ export class KeyLimits {
     };
   }
 
-  /** What the requests that run will likely use. */
+  /** The expected use of running requests. */
   #running = ({ inFlight, meanTokens }: State): number => inFlight * (meanTokens ?? FIRST_TOKENS);
 
   #restOfDayMs(): number {
     return DAY_MS - (this.#options.wallNow() % DAY_MS);
   }
 
-  /**
-   * By the key itself: of two keys of the configuration with one name, as while a key is replaced, each has its own.
-   */
+  /** By the key itself: two keys with one name, as while a key is replaced, each have their own. */
   #stateOf({ name, sha256, account = sha256, requestsPerMinute = 0 }: ApiKey): State {
     const day = Math.floor(this.#options.wallNow() / DAY_MS);
     let state = this.#states.get(account);
@@ -224,7 +219,7 @@ function begin(state: State, now: number): void {
   state.next = (state.next + 1) % state.begun.length;
 }
 
-/** Forgets so many of the requests that began at a time. */
+/** Forgets this many of the requests that began at a time. */
 function takeBack(state: State, at: number, count: number): void {
   let left = count;
   const kept = inOrder(state).filter((begunAt) => begunAt !== at || left-- <= 0);
@@ -238,7 +233,7 @@ function requestsOfMinute(begun: Float64Array, now: number): LimitState {
   return { limit: begun.length, remaining: begun.length - recent.length, resetMs: newest + MINUTE_MS - now };
 }
 
-/** The newest of the old ring, oldest first, behind places that were never taken: a reload forgives nothing. */
+/** The newest of the old ring, oldest first, after unused places: a reload resets nothing. */
 const resized = (state: State, length: number): Float64Array =>
   filled(inOrder(state).slice(Math.max(0, state.begun.length - length)), length);
 

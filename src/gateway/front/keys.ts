@@ -6,13 +6,13 @@ import { AssistantError } from "../../core/errors.ts";
 export const bearerOf = (authorization: string | undefined): string | null =>
   /^Bearer +(\S+) *$/i.exec(authorization ?? "")?.[1] ?? null;
 
-/** The key of an `X-Api-Key` header, as clients of other APIs send it, or null. */
+/** The key of an `X-Api-Key` header, as sent by clients of other APIs, or null. */
 export const apiKeyOf = (header: string | readonly string[] | undefined): string | null =>
   typeof header === "string" && /^\S+$/.test(header) ? header : null;
 
 /**
  * The configured key with this text. Throws `missing_api_key` or `invalid_api_key`. Every configured key is compared,
- * each in constant time, so that the answer's delay reveals nothing.
+ * each in constant time, so that response times reveal nothing.
  */
 export function keyOf(credential: string | null, keys: readonly ApiKey[]): ApiKey {
   if (credential === null) {

@@ -35,7 +35,7 @@ function anthropicKind(kind: string, state: LimitState | null): string[] {
   ];
 }
 
-/** As OpenAI writes durations: `120ms`, `1.5s`, `6m0s`, `3h25m45s`. */
+/** Durations in OpenAI's format: `120ms`, `1.5s`, `6m0s`, `3h25m45s`. */
 export function durationText(ms: number): string {
   if (ms < 1_000) return `${Math.ceil(ms)}ms`;
   if (ms < 60_000) return `${Math.ceil(ms / 100) / 10}s`;

@@ -23,16 +23,16 @@ import { type RouteTable, routeNotFound } from "./table.ts";
 
 declare module "fastify" {
   interface FastifyContextConfig {
-    /** What a key needs for the route; null: not even a key. Default: the door's. */
+    /** The scope required for the route; null: not even a key. Default: the door's. */
     readonly scope?: KeyScope | null;
-    /** Whether those who may not use it learn that it exists. Default: no. */
+    /** Whether callers without permission may learn that it exists. Default: no. */
     readonly announced?: boolean;
     /**
-     * Whether it takes no key of programs of this machine while none are configured, as the Unix socket does. Default:
+     * Whether programs of this machine need no key for it while none are configured, as on the Unix socket. Default:
      * no.
      */
     readonly openOnLoopback?: boolean;
-    /** For `/openapi.json`, beside the schemas that fastify validates by. */
+    /** For `/openapi.json`, in addition to the schemas that fastify uses for validation. */
     readonly describe?: RouteDescription;
   }
   interface FastifyRequest {
@@ -47,20 +47,20 @@ export interface MemoryAppOptions extends RefusalPorts {
   readonly bodyLimitBytes: number;
   /** Called for each request that may have changed something. */
   audit(entry: AuditEntry): void;
-  /** Came over the Unix socket, whose file mode is its guard. */
+  /** Arrived over the Unix socket, whose file mode protects it. */
   isLocal(request: IncomingMessage): boolean;
 }
 
 /**
- * The doors' routes that answer from memory: a fastify instance that never listens itself, behind `routing` and
- * `inject`. Each of its routes is in the table as well.
+ * The doors' routes that answer from memory: a fastify instance that never listens itself, used through `routing` and
+ * `inject`. Each of its routes is also in the table.
  */
 export async function memoryApp(options: MemoryAppOptions): Promise<FastifyInstance> {
   const { doors, table, log, bodyLimitBytes } = options;
   const app = Fastify({
     logger: false,
     bodyLimit: bodyLimitBytes,
-    // A longer one than a head may hold: what a route looks for by it is not there, which the route's door says.
+    // Longer than a request head may be: what a route looks up by it does not exist, which the route's door reports.
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 2 ** 16 },
   });
   compileSchemasLate(app);
@@ -120,7 +120,7 @@ export async function memoryApp(options: MemoryAppOptions): Promise<FastifyInsta
       door.register?.(scoped);
     });
   }
-  // The table lets nothing through that is not a route here; where router and table should ever differ, this answers.
+  // The table only passes routes that exist here; this answers if router and table should ever differ.
   answerErrors(app, bearerDoor);
   app.setNotFoundHandler((request) => {
     throw routeNotFound(pathOf(request));
@@ -131,7 +131,7 @@ export async function memoryApp(options: MemoryAppOptions): Promise<FastifyInsta
 
 type ConstraintStrategy = Parameters<FastifyInstance["addConstraintStrategy"]>[0];
 
-/** Lets a door answer the requests that carry its header on a path of another door. */
+/** Lets a door answer the requests with its header on a path of another door. */
 const sharing = (name: string, marker: string): ConstraintStrategy => ({
   name,
   storage() {
@@ -143,7 +143,7 @@ const sharing = (name: string, marker: string): ConstraintStrategy => ({
   mustMatchWhenDerived: false,
 });
 
-/** Whether the body ended before its end, and that is what failed. */
+/** Whether the failure is a body that ended early. */
 const hasLeft = ({ complete, errored }: IncomingMessage, error: unknown): boolean =>
   !complete && errored !== null && (errored === error || (error as Error).cause === errored);
 
@@ -151,8 +151,8 @@ const idOf = ({ raw }: FastifyReply): string => String(raw.getHeader("x-request-
 const pathOf = ({ url }: FastifyRequest): string => url.split("?")[0] ?? "";
 
 /**
- * Who asks, if they may: by the route that was found, not by the path that was written, in which a router reads escapes
- * that a comparison would not.
+ * The authorized caller, checked by the route that was found, not by the path as written, in which a router decodes
+ * escapes that a comparison would miss.
  */
 function identify({ doors, authorizer, isLocal }: MemoryAppOptions, request: FastifyRequest): Identity {
   const { scope = "inference", announced = false, openOnLoopback = false } = request.routeOptions.config ?? {};
@@ -166,8 +166,8 @@ function identify({ doors, authorizer, isLocal }: MemoryAppOptions, request: Fas
 }
 
 /**
- * A proxy on this machine has sent what it forwards from here too; it says so. Pages of the web may ask models where
- * they are let, no more.
+ * Requests forwarded by a proxy on this machine also arrive over loopback; its header identifies them. Web pages may at
+ * most call models.
  */
 export const isFromHere = ({ socket, headers }: IncomingMessage): boolean =>
   isLoopback(socket.localAddress) &&
@@ -175,7 +175,7 @@ export const isFromHere = ({ socket, headers }: IncomingMessage): boolean =>
   isLocalOrigin(headers.origin) &&
   !["forwarded", "x-forwarded-for", "x-real-ip"].some((name) => headers[name] !== undefined);
 
-/** The first that a door recognizes: which door a route belongs to does not matter for who may use it. */
+/** The first one that a door recognizes: authorization does not depend on the route's door. */
 const credentialOf = (doors: readonly Door[], headers: IncomingHttpHeaders): string | null => {
   for (const door of doors) {
     const credential = door.credential(headers);
@@ -184,7 +184,7 @@ const credentialOf = (doors: readonly Door[], headers: IncomingHttpHeaders): str
   return null;
 };
 
-/** Fastify's own refusals in our words. */
+/** Fastify's own refusals in our format. */
 function translate(error: FastifyError | Error): unknown {
   const { code, validation, statusCode } = error as FastifyError;
   if (validation?.[0] !== undefined) {

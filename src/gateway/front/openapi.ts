@@ -5,7 +5,7 @@ import type { Entry, TableRow } from "./table.ts";
 
 type Json = Record<string, unknown>;
 
-/** What every inference route understands besides its body; `callHeaders` reads them. */
+/** Headers that every inference route supports; `callHeaders` reads them. */
 const CALL_HEADERS: readonly (readonly [name: string, schema: JsonSchema, description: string])[] = [
   ["x-request-id", { type: "string", maxLength: 128 }, "The answer repeats it, and the log has it."],
   ["x-assistant-priority", { type: "integer", minimum: 0, maximum: 100 }, "Higher first; 50 by default."],
@@ -18,7 +18,7 @@ const CALL_HEADERS: readonly (readonly [name: string, schema: JsonSchema, descri
 
 const SECURITY = [{ bearer: [] }, { apiKey: [] }, {}];
 
-/** The OpenAPI document of the routes in a table, from what each says of itself. `HEAD` and `OPTIONS` are left out. */
+/** The OpenAPI document of the routes in a table, from their descriptions. `HEAD` and `OPTIONS` are omitted. */
 export function openApi(rows: readonly TableRow[], version: string): Json {
   const schemas: Json = {};
   const paths: Record<string, Json> = {};
@@ -118,7 +118,7 @@ function parametersOf(path: string, { params, query }: RouteDescription, { infer
 const propertiesOf = (schema: JsonSchema | undefined): Record<string, JsonSchema> =>
   (schema?.["properties"] ?? {}) as Record<string, JsonSchema>;
 
-/** A schema with a title by reference, after it has been added to the others. */
+/** A schema with a title becomes a reference, and is added to the others. */
 function named(schema: JsonSchema, schemas: Json): JsonSchema {
   const { title } = schema;
   if (typeof title !== "string") return schema;

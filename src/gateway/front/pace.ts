@@ -1,10 +1,10 @@
-/** What a client must keep up with: a slower one holds a connection, or a slot of an engine, that others could use. */
+/** The minimum pace of a client: a slower one occupies a connection, or an engine's slot, that others could use. */
 export interface ClientPace {
-  /** Milliseconds for the head of a request, from the connection's beginning or the answer before. */
+  /** Milliseconds for the head of a request, from the start of the connection or the end of the previous response. */
   readonly headersMs: number;
-  /** Milliseconds in each of which `MIN_BYTES` of a body must come, or its end. */
+  /** In each period of this many milliseconds, `MIN_BYTES` of a body must arrive, or its end. */
   readonly bodyMs: number;
-  /** Milliseconds in which a client must take what was written to it, before more is written. */
+  /** Milliseconds in which a client must accept written data before more is written. */
   readonly readMs: number;
 }
 
@@ -12,7 +12,9 @@ export const CLIENT_PACE: ClientPace = { headersMs: 30_000, bodyMs: 30_000, read
 
 const MIN_BYTES = 16 * 1024;
 
-/** Calls `tooSlow` once fewer than `MIN_BYTES` have come within `windowMs`. Returns what ends the watch. */
+/**
+ * Calls `tooSlow` once fewer than `MIN_BYTES` have arrived within `windowMs`. Returns a function that stops watching.
+ */
 export function watchPace(received: () => number, windowMs: number, tooSlow: () => void): () => void {
   let before = received();
   const timer = setInterval(() => {

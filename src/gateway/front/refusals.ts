@@ -3,11 +3,11 @@ import type { Log } from "../../inference/ports.ts";
 
 export interface RefusalPorts {
   readonly log: Log;
-  /** Called for each request that the guards refuse. */
+  /** Called for each request refused by the guards. */
   readonly refused: (code: ErrorCode) => void;
 }
 
-/** Counts a request that the guards refuse, and writes its line in the log. */
+/** Counts a request refused by the guards, and logs it. */
 export function noteRefusal(
   { log, refused }: RefusalPorts,
   { id, clientId = null, method, path }: Refused,

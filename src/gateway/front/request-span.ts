@@ -4,7 +4,7 @@ import type { Door } from "./door.ts";
 
 /** Spans of requests that fastify answers. */
 const spans = new WeakMap<IncomingMessage, Span>();
-/** What only reads is not worth a trace: monitors ask every few seconds. */
+/** Reads are not traced: monitors poll every few seconds. */
 const READING: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 const SERVER_FAULT = 500;
 
@@ -14,13 +14,13 @@ export interface TracedRequest {
   readonly id: string;
   /** Without query. */
   readonly path: string;
-  /** As the table has it; undefined: no route. */
+  /** As in the table; undefined: no route. */
   readonly route: string | undefined;
   /** Monotonic milliseconds. */
   readonly arrivedAt: number;
 }
 
-/** The server's span of an HTTP request, which ends with its answer. Null where it is part of no trace. */
+/** The server's span of an HTTP request, which ends with its response. Null if it is not traced. */
 export function beginRequest(
   tracer: Tracer | null,
   { request, response, id, path, route, arrivedAt }: TracedRequest,
@@ -49,7 +49,7 @@ export function beginRequest(
 }
 
 function endRequest(span: Span, { statusCode, headersSent }: ServerResponse): void {
-  // Without a head the client disconnected before it.
+  // Without a head, the client disconnected first.
   if (headersSent) span.set({ "http.response.status_code": statusCode });
   if (!headersSent || statusCode < SERVER_FAULT) span.end();
   else span.end({ error: { message: `status ${statusCode}` } });
@@ -59,6 +59,8 @@ function endRequest(span: Span, { statusCode, headersSent }: ServerResponse): vo
 export const spanOfRequest = (request: IncomingMessage): Span | null =>
   spans.get(request) ?? spanOf(null, request.headers, "", () => ({}));
 
-/** What a door's errors call the request: its trace, where the door names those and there is one, else its id. */
+/**
+ * The id of the request in a door's errors: its trace, if the door uses those and there is one, otherwise its own id.
+ */
 export const errorIdOf = ({ namesTrace = false }: Pick<Door, "namesTrace">, span: Span | null, id: string): string =>
   namesTrace && span !== null ? span.traceId : id;

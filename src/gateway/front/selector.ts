@@ -10,8 +10,8 @@ const KEY = /^[A-Za-z0-9_.-]{1,64}$/;
 const MAX_VALUE_CHARACTERS = 256;
 
 /**
- * What is to serve a call: the model and the capabilities that its body names, and those of its `X-Capability-*`
- * headers, which count before the body's. Throws `invalid_request`.
+ * Selects what serves a call: the model and the capabilities in its body, and those in its `X-Capability-*` headers,
+ * which take precedence. Throws `invalid_request`.
  */
 export function selectorOf(
   headers: IncomingHttpHeaders,
@@ -23,7 +23,7 @@ export function selectorOf(
   return { model, among, capabilities: { ...capabilities, ...asked } };
 }
 
-/** The capabilities that headers ask for: `X-Capability-Max-Context: 8192` is `max_context=8192`. Null: none. */
+/** The capabilities in headers: `X-Capability-Max-Context: 8192` is `max_context=8192`. Null: none. */
 export function capabilityHeaders(headers: IncomingHttpHeaders): CapabilityQuery | null {
   let found: Record<string, unknown> | null = null;
   for (const name in headers) {
@@ -35,9 +35,8 @@ export function capabilityHeaders(headers: IncomingHttpHeaders): CapabilityQuery
 }
 
 /**
- * Capabilities as a client wrote them, an object or its JSON text. Undefined: none are asked for. Throws
- * `invalid_request`;
- * `field`: what the client calls it.
+ * Capabilities as a client wrote them, an object or its JSON text. Undefined: none. Throws `invalid_request`; `field`:
+ * the client's name of it.
  */
 export function capabilitiesOf(written: unknown, field: string): CapabilityQuery | undefined {
   const value = typeof written === "string" ? parsed(written) : written;

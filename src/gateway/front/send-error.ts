@@ -1,13 +1,13 @@
 import type { ServerResponse } from "node:http";
 import type { AssistantError } from "../../core/errors.ts";
 
-/** Seconds for clients that should come back; computed by whoever refused, else a second. */
+/** Seconds until a retry makes sense: computed by the origin of the refusal, otherwise one second. */
 export const retryAfterOf = (error: AssistantError): string | null =>
   error.retryAfterS !== null || error.status === 429 || error.status === 503
     ? String(Math.max(1, Math.ceil(error.retryAfterS ?? 1)))
     : null;
 
-/** Writes a whole error answer. `headers`: name, value, name, value, … */
+/** Writes a complete error response. `headers`: name, value, name, value, … */
 export function sendError(
   response: ServerResponse,
   error: AssistantError,

@@ -4,7 +4,7 @@ import { errorBody } from "./error-body.ts";
 import { type ClientPace, watchPace } from "./pace.ts";
 import { sendError } from "./send-error.ts";
 
-/** Ends a request on fastify whose body comes too slowly. Those of inference are watched where they are read. */
+/** Aborts a request on fastify whose body arrives too slowly. Bodies of inference are watched where they are read. */
 export function refuseSlowBody(request: IncomingMessage, response: ServerResponse, { bodyMs }: ClientPace): void {
   const { "content-length": length = "0", "transfer-encoding": encoding } = request.headers;
   if (length === "0" && encoding === undefined) return;

@@ -21,15 +21,15 @@ export interface SocketsOptions extends RefusalPorts {
 }
 
 export interface SocketLimits {
-  /** At once, over all addresses of a gateway. */
+  /** Concurrent ones, over all addresses of a gateway. */
   readonly connections: number;
-  /** Of a client's message. */
+  /** Size of a client's message. */
   readonly messageBytes: number;
-  /** Beyond it, the client's own messages are not read until it has taken what it was sent. */
+  /** Above this, the client's own messages are not read until it has accepted what it was sent. */
   readonly bufferedBytes: number;
-  /** Between two looks at keys. */
+  /** Interval of checking keys. */
   readonly checkEveryMs: number;
-  /** Between two pings. A client that answers none until the next is gone. */
+  /** Interval of pings. A client that answers none until the next one is disconnected. */
   readonly pingEveryMs: number;
 }
 
@@ -41,7 +41,7 @@ export const SOCKET_LIMITS: SocketLimits = {
   pingEveryMs: 30_000,
 };
 
-/** Codes of RFC 6455 with which connections are closed. */
+/** Close codes of RFC 6455. */
 const GOING_AWAY = 1001;
 const NOT_TEXT = 1003;
 const NOT_ALLOWED = 1008;
@@ -51,13 +51,13 @@ const MAX_REASON_BYTES = 120;
 
 interface Connection {
   readonly socket: WebSocket;
-  /** Throws where the key that it was opened with opens nothing any more. */
+  /** Throws if the key with which it was opened is no longer valid. */
   readonly check: () => void;
   pingedAt: number;
   hasAnswered: boolean;
 }
 
-/** The WebSockets of a gateway: who may open one, and how long it lasts. The same keys and guards hold as for HTTP. */
+/** The WebSockets of a gateway: who may open one, and how long it lasts. The same keys and guards apply as for HTTP. */
 export class Sockets {
   readonly #options: SocketsOptions;
   readonly #limits: SocketLimits;
@@ -76,18 +76,16 @@ export class Sockets {
     this.#routes = new Map(routes.map((each) => [each.route.path, each]));
   }
 
-  /**
-   * Whether a request asks for one of the WebSockets. Others that ask for another protocol are answered in this one.
-   */
+  /** Whether a request is for one of the WebSockets. Requests for other protocols are answered over HTTP. */
   readonly wants = ({ method, headers, url = "" }: IncomingMessage): boolean =>
     method === "GET" && headers.upgrade?.toLowerCase() === "websocket" && this.#find(url) !== undefined;
 
-  /** Takes the connection of a request over. `guarded`: it came over a network address. */
+  /** Takes over the connection of a request. `guarded`: it arrived over a network address. */
   upgrade(request: IncomingMessage, stream: Duplex, head: Buffer, guarded: boolean): void {
     const found = this.#find(request.url ?? "");
     if (found === undefined) return void stream.destroy();
     const { door, route } = found;
-    // Until somebody else listens.
+    // Until it has another listener.
     stream.on("error", () => stream.destroy());
     try {
       if (this.#isClosed) throw new AssistantError("shutting_down", "The daemon is stopping.");
@@ -106,7 +104,7 @@ export class Sockets {
     }
   }
 
-  /** Closes all of them; with `now`, without a word. */
+  /** Closes all of them; with `now`, without a close frame. */
   close({ now }: { readonly now: boolean }): void {
     this.#isClosed = true;
     for (const { socket } of this.#connections)
@@ -122,7 +120,7 @@ export class Sockets {
     }
   }
 
-  /** Checks the guards, and returns what looks the key up, now and later. */
+  /** Checks the guards, and returns a function that checks the key, now and later. */
   #identifier(request: IncomingMessage, door: Door): () => Identity {
     const { authorizer } = this.#options;
     const target = parseTarget(request.url ?? "");
@@ -140,16 +138,16 @@ export class Sockets {
     { route, identity, check }: { route: SocketRoute; identity: Identity; check: () => void },
   ): Promise<void> {
     this.#opening++;
-    // Only who watches pays for it.
+    // The library is loaded for the first client.
     const { WebSocketServer } = await import("ws").finally(() => this.#opening--);
     const { messageBytes } = this.#limits;
     const server = new WebSocketServer({
       noServer: true,
       maxPayload: messageBytes,
       perMessageDeflate: false,
-      // Answers are sent through `answering`, which knows when there are too many.
+      // Messages are sent through `answering`, which counts how many are pending.
       autoPong: false,
-      // One message of a client at a time: whoever sends many leaves the daemon to the others between them.
+      // One message of a client at a time, so that a client that sends many does not block the others.
       allowSynchronousEvents: false,
       clientTracking: false,
     });
@@ -174,7 +172,7 @@ export class Sockets {
       },
       identity,
     );
-    // Whoever asks and does not read the answers is not heard until they are read.
+    // Messages of a client that does not read its answers are not processed until it does.
     const answering = (answer: () => void): void => {
       answer();
       if (socket.bufferedAmount > bufferedBytes) socket.pause();
@@ -191,7 +189,7 @@ export class Sockets {
     socket.on("pong", () => {
       connection.hasAnswered = true;
     });
-    // What is wrong with it, `close` follows with.
+    // `close` follows with the reason.
     socket.on("error", () => {});
     socket.on("close", () => {
       this.#connections.delete(connection);
@@ -204,7 +202,7 @@ export class Sockets {
     if (this.#isClosed) end(socket, GOING_AWAY, "the daemon is stopping");
   }
 
-  /** Ends those whose key opens nothing any more, and those whose client is gone. */
+  /** Closes connections whose key is no longer valid, or whose client is gone. */
   #look(): void {
     const now = Date.now();
     for (const connection of this.#connections) {

@@ -1,18 +1,18 @@
 import { isUtf8 } from "node:buffer";
 import type { JsonObject } from "../../core/inference.ts";
 
-/** How chunks are written that differ in their content alone: the bytes around it. */
+/** How to write chunks that differ only in their content: the bytes around it. */
 export interface ContentFrame {
-  /** What comes before the content of the next one. */
+  /** What precedes the content of the next one. */
   before(): Buffer;
   readonly after: Buffer;
-  /** Sees each content: a JSON string without its quotes. Missing: it need not be known. */
+  /** Receives each content: a JSON string without its quotes. Missing: not needed. */
   seen?(json: string): void;
 }
 
-/** Events that differ in one content alone. */
+/** Events that differ in one content only. */
 interface Template {
-  /** The event up to its content, and from its end on, quotes among them. */
+  /** The event before its content, and after it, including the quotes. */
   readonly before: Buffer;
   readonly after: Buffer;
   readonly frame: ContentFrame;
@@ -22,21 +22,21 @@ const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const FIRST_PRINTABLE = 0x20;
 const FIRST_OF_MORE = 0x80;
-/** Behind a backslash, as `JSON.stringify` escapes what has a short form. */
+/** After a backslash, the characters that `JSON.stringify` escapes in short form. */
 const SHORT_ESCAPES: ReadonlySet<number> = new Set(Buffer.from('"\\bfnrt'));
-/** Templates that nothing came after, until no more are made: the target writes each chunk otherwise. */
+/** Unused templates before no more are created: the target writes each chunk differently. */
 const MAX_UNUSED = 4;
 
 /**
- * Most chunks of an answer differ in their text alone, which is JSON already. Once one of them was parsed and
- * translated, those like it are written by copying that text, which costs a tenth. Whatever else comes is left to the
+ * Most chunks of an answer differ only in their text, which is already JSON. Once one of them was parsed and
+ * translated, similar ones are written by copying that text, which costs a tenth. Everything else is left to the
  * parser.
  */
 export class Splicer {
   #template: Template | null = null;
   #unused = 0;
 
-  /** The chunk that was parsed last, and how further ones of its kind are written; null: not by copying. */
+  /** The last parsed chunk, and how to write similar ones; null: not by copying. */
   learn(data: string, chunk: JsonObject, frame: ContentFrame | null): void {
     this.#template = null;
     if (frame === null || this.#unused >= MAX_UNUSED) return;
@@ -47,12 +47,12 @@ export class Splicer {
     this.#unused += 1;
   }
 
-  /** Another chunk has come: what was learned may not hold any more. */
+  /** Another kind of chunk: the template may no longer be valid. */
   forget(): void {
     this.#template = null;
   }
 
-  /** Writes whole events, all of which are known; null: some are not. */
+  /** Writes complete events that all match the template; null: some do not. */
   splice(events: Buffer): Buffer | null {
     const template = this.#template;
     if (template === null) return null;
@@ -88,9 +88,7 @@ function written(frame: ContentFrame, events: Buffer, start: number, end: number
   return out;
 }
 
-/**
- * Where a JSON string ends that is not empty and escaped as `JSON.stringify` does it; negative: it is not such a one.
- */
+/** The end of a non-empty JSON string that is escaped like by `JSON.stringify`; negative: it is not one. */
 function endOfContent(bytes: Buffer, start: number): number {
   let isAscii = true;
   for (let at = start; at < bytes.length; at++) {
@@ -105,7 +103,7 @@ function endOfContent(bytes: Buffer, start: number): number {
   return -1;
 }
 
-/** The text of a chunk in which nothing but text comes; null: there is more in it. */
+/** The text of a chunk that contains only text; null: there is more in it. */
 export function onlyContentOf({ choices, usage, error, prompt_progress, __verbose }: JsonObject): string | null {
   const besides = [usage, error, prompt_progress, __verbose];
   if (!Array.isArray(choices) || choices.length !== 1 || besides.some(isGiven)) return null;
@@ -120,8 +118,8 @@ export function onlyContentOf({ choices, usage, error, prompt_progress, __verbos
 const isGiven = (value: unknown): boolean => value !== undefined && value !== null;
 
 /**
- * The JSON before and behind the content of a chunk; null: it cannot be known. That it is this text, and this text
- * alone, which makes the content is tried, not assumed: the same words may stand elsewhere.
+ * The JSON before and after the content of a chunk; null: unknown. That this text, and only this text, is the content
+ * is tested, not assumed: the same words may occur elsewhere.
  */
 function partsAround(data: string, chunk: JsonObject): { readonly before: string; readonly after: string } | null {
   const content = onlyContentOf(chunk);

@@ -4,16 +4,16 @@ import type { RouteDescription } from "./describe.ts";
 import type { Door, InferenceRoute } from "./door.ts";
 import type { RequestTarget } from "./target.ts";
 
-/** What answers a method on a path. */
+/** The handler of a method on a path. */
 export interface Entry {
   /** As its door wrote it, with parameters. */
   readonly path: string;
   readonly door: Door;
-  /** What a key needs for it; null: not even a key. */
+  /** The scope it requires; null: not even a key. */
   readonly scope: KeyScope | null;
   /** Null: fastify answers it from memory. */
   readonly inference: InferenceRoute | null;
-  /** Null: it says nothing of itself. */
+  /** Null: it has no description. */
   readonly describe: RouteDescription | null;
 }
 
@@ -24,7 +24,7 @@ export interface TableRow {
   readonly entry: Entry;
 }
 
-/** The methods that a path takes. */
+/** The methods of a path. */
 export type Methods = ReadonlyMap<string, Entry>;
 
 /** Every route of a listener. Doors add theirs; none is known here by name. */
@@ -40,7 +40,7 @@ export class RouteTable {
   find({ path, escaped }: RequestTarget): Methods | undefined {
     const plain = this.#plain.get(path);
     if (plain !== undefined) return plain;
-    // An escaped slash belongs to the parameter it is in.
+    // An escaped slash belongs to its parameter.
     for (const { matches, methods } of this.#patterns.values()) if (matches.test(escaped)) return methods;
     return undefined;
   }
@@ -54,8 +54,8 @@ export class RouteTable {
   }
 
   /**
-   * The door that a path which is none was probably meant for, so that its client understands the refusal: the one with
-   * the route that begins most like it, of several the shortest. Null: none begins like it.
+   * The door for which an unknown path was probably meant, so that its client understands the refusal: the one whose
+   * route has the longest common beginning, of several the shortest. Null: none begins like it.
    */
   nearest(path: string): Door | null {
     const segments = segmentsOf(path);
@@ -96,7 +96,7 @@ const segmentsOf = (path: string): readonly string[] => path.slice(1).split("/",
 /** No route has more. */
 const MAX_SEGMENTS = 8;
 
-/** How many segments two paths have in common at their beginning. */
+/** The number of common segments at the beginning of two paths. */
 function commonOf(path: readonly string[], route: readonly string[]): number {
   const differs = path.findIndex(
     (segment, index) => segment !== route[index] && route[index]?.startsWith(":") !== true,

@@ -1,12 +1,12 @@
 import { AssistantError } from "../../core/errors.ts";
 
-/** What a request's target names. */
+/** A parsed request target. */
 export interface RequestTarget {
-  /** Without query, decoded but for escaped slashes and their like, without a slash at its end. */
+  /** Without query, decoded except for escaped slashes and the like, without a trailing slash. */
   readonly path: string;
-  /** The same before it was decoded. */
+  /** The same before decoding. */
   readonly escaped: string;
-  /** Path and query as they were written, for a router: without scheme and host, and each slash once. */
+  /** Path and query as written, for a router: without scheme and host, and with single slashes. */
   readonly url: string;
   /** Host and port of a target in absolute form; null: it is in origin form. */
   readonly authority: string | null;
@@ -33,14 +33,14 @@ function normalized(written: string): string {
 
 function decode(escaped: string): string {
   try {
-    // As routers do: an escaped slash separates nothing.
+    // Like routers: an escaped slash does not separate segments.
     return decodeURI(escaped);
   } catch {
     throw brokenEscape(escaped);
   }
 }
 
-/** The parameters of a route's path, decoded, by name; the rest after `*` is named so. Throws as `parseTarget` does. */
+/** The parameters of a route's path, decoded, by name; the rest after `*` has that name. Throws like `parseTarget`. */
 export function parametersOf(path: string, { escaped }: RequestTarget): Record<string, string> {
   const pattern = path.replace(/:(\w+)/g, "(?<$1>[^/]+)").replace("*", "(?<rest>.+)");
   const { rest, ...named } = new RegExp(`^${pattern}$`).exec(escaped)?.groups ?? {};

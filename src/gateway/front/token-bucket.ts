@@ -1,8 +1,8 @@
 const MINUTE_MS = 60_000;
 
 /**
- * Tokens of one key within a minute. What is used drains at the rate of the limit; what runs counts as the key's
- * requests did lately, until its own number is known.
+ * Tokens of one key within a minute. Use drains at the rate of the limit; running requests count as the key's recent
+ * average until their actual number is known.
  */
 export class TokenBucket {
   #used = 0;
@@ -13,7 +13,7 @@ export class TokenBucket {
     this.#drainedAt = now;
   }
 
-  /** Tokens that may be used now; negative where more were used than allowed. */
+  /** Tokens that may be used now; negative if more were used than allowed. */
   remaining(limit: number, now: number): number {
     this.#drain(limit, now);
     return limit - this.#used - this.#reserved;

@@ -6,34 +6,33 @@ import { GatheredSink } from "../../inference/gathered-sink.ts";
 import { engineErrorOf } from "../../upstreams/answer/engine-error.ts";
 import { type ContentFrame, Splicer } from "./splicer.ts";
 
-/** Writes one answer in OpenAI's format as an answer of another dialect. One is made for each request. */
+/** Writes one answer in OpenAI's format as an answer of another dialect. One is created for each request. */
 export interface AnswerTranslator {
-  /** Content type of a streamed answer. Comments about a long wait are sent in event streams alone. */
+  /** Content type of a streamed answer. Comments about a long wait are only sent in event streams. */
   readonly streamType: string;
-  /** False: its event stream is not made of events, and takes no comments. */
+  /** False: its stream does not consist of events, and has no comments. */
   readonly comments?: false;
   /** The answer begins. `headers`: those of its head, name, value, … */
   head?(headers: readonly string[]): void;
-  /** What one object of the stream becomes; "": nothing. The last may hold no choice, but the usage. */
+  /** The translation of one object of the stream; "": nothing. The last may have no choice, only usage. */
   chunk(chunk: JsonObject): string;
   /**
-   * Writes chunks that differ from this one, which `chunk` has just written, in nothing but a content that is not
-   * empty:
-   * byte for byte what `chunk` would make of them. Null: `chunk` must see them. Missing: always.
+   * Writes chunks that differ from this one, which `chunk` has just written, only in a non-empty content: byte for byte
+   * what `chunk` would return. Null: `chunk` must see them. Missing: always.
    */
   likewise?(chunk: JsonObject): ContentFrame | null;
   /** What follows the last chunk of a stream; "": nothing. */
   end(): string;
-  /** What an answer becomes that is not streamed. */
+  /** The translation of an answer that is not streamed. */
   whole(answer: JsonObject): JsonObject | RawAnswer;
-  /** An error about a field of OpenAI's format, as one about the client's own. Missing: they have the same names. */
+  /** Renames an error about a field of OpenAI's format to the client's own field. Missing: the names are the same. */
   failure?(error: AssistantError): AssistantError;
 }
 
-/** An answer that is not JSON alone. */
+/** An answer that is not only JSON. */
 export class RawAnswer {
   readonly bytes: Buffer;
-  /** Of its content: name, value, … */
+  /** Headers of its content: name, value, … */
   readonly headers: readonly string[];
 
   constructor(bytes: Buffer, headers: readonly string[]) {
@@ -42,7 +41,7 @@ export class RawAnswer {
   }
 }
 
-/** A sink for an answer in OpenAI's format, which `client` gets in another. */
+/** A sink for an answer in OpenAI's format, which `client` receives in another. */
 export const translatedSink = (client: AnswerSink, streamed: boolean, translator: AnswerTranslator): AnswerSink =>
   streamed ? new StreamSink(client, translator) : new WholeSink(client, translator);
 
@@ -53,7 +52,7 @@ const EVENT_STREAM = "text/event-stream";
 /** About the content as the target sent it. */
 const OF_CONTENT: ReadonlySet<string> = new Set(["content-type", "content-length"]);
 
-/** Every event is passed on as soon as it is whole, so that what the client has always ends between two. */
+/** Every event is passed on as soon as it is complete, so what the client has always ends between two. */
 class StreamSink implements AnswerSink {
   readonly takesFramed = false;
   readonly #client: AnswerSink;
@@ -62,11 +61,11 @@ class StreamSink implements AnswerSink {
   readonly #decoder = new TextDecoder();
   readonly #parser: EventSourceParser;
   readonly #splicer = new Splicer();
-  /** What came so far ends between two events, and not within a character. */
+  /** The data so far ends between two events, and not within a character. */
   #isBetween = true;
   #out = "";
   #model = "";
-  /** An engine that fails within its answer sends an event that says so, and ends the stream in good order. */
+  /** An engine that fails within its answer reports it in an event, and ends the stream normally. */
   #failure: AssistantError | null = null;
 
   constructor(client: AnswerSink, translator: AnswerTranslator) {
