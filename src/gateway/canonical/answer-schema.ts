@@ -38,7 +38,7 @@ const finish = Nullable({ enum: ["stop", "length", "tool_calls", "content_filter
 const logprobs = optional(Nullable({ type: "object" }));
 const head = { id: text, created: count, model: text };
 
-/** Answers of success in OpenAI's format and in those of reranking servers, as engines and providers give them. */
+/** Successful answers in OpenAI's format and in those of reranking servers, as returned by engines and providers. */
 export const chatAnswer = titled("ChatCompletion", {
   ...head,
   object: { const: "chat.completion" },
@@ -112,7 +112,7 @@ export const scoreAnswer = titled("Scores", {
   usage,
 });
 
-/** A JSON answer, or a stream of events with such chunks each, ended by `data: [DONE]`. */
+/** A JSON answer, or a stream of events with one such chunk each, ended by `data: [DONE]`. */
 export const wholeOrStream = (whole: JsonSchema, chunk: JsonSchema): Readonly<Record<string, JsonSchema>> => ({
   "application/json": whole,
   "text/event-stream": chunk,

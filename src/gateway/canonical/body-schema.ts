@@ -2,13 +2,13 @@ import type { JsonSchema } from "../../core/schema.ts";
 import { type Field, fieldTable, type Operation } from "./field-table.ts";
 import { orNull } from "./rules.ts";
 
-/** The body of a request, as `checkFields` checks it. Other fields pass. */
+/** The body of a request, as validated by `checkFields`. Other fields pass. */
 export function bodySchema(operation: Operation): JsonSchema {
   const { properties, required } = fieldsOf(operation);
   return { type: "object", ...(required.length > 0 ? { required } : {}), properties };
 }
 
-/** A form with a recording, as `decodeForm` reads it. */
+/** A form with a recording, as parsed by `decodeForm`. */
 export function formSchema(operation: "transcription" | "translation"): JsonSchema {
   const { properties } = fieldsOf(operation);
   const file = { type: "string", format: "binary", description: "The recording." };

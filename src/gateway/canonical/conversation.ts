@@ -7,7 +7,7 @@ export const conversation: DescribedRule = {
   schema: { anyOf: [text.schema, { type: "object", required: ["id"], properties: { id: text.schema } }] },
 };
 
-/** Throws `invalid_request` for what names none. */
+/** Throws `invalid_request` for a value that names none. */
 export function conversationIdOf(value: unknown): string {
   const named = isObject(value) ? value["id"] : value;
   if (isString(named)) return named;

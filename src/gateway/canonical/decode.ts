@@ -9,7 +9,7 @@ import { jsonErrorPosition } from "./json-position.ts";
 import { findExcess, MAX_DEPTH, mayHoldHalves, textOf, tooDeep, wellFormed } from "./json-text.ts";
 import { invalid, shown, text } from "./rules.ts";
 
-/** Throws `unsupported_media_type` unless the body says it is JSON. Pages cannot send that type without a preflight. */
+/** Throws `unsupported_media_type` unless the content type is JSON, which web pages cannot send without a preflight. */
 export function checkContentType(headers: IncomingHttpHeaders): void {
   const type = headers["content-type"];
   if (type !== undefined && /^application\/(?:[\w.-]+\+)?json *(?:;|$)/i.test(type)) return;
@@ -19,11 +19,11 @@ export function checkContentType(headers: IncomingHttpHeaders): void {
   });
 }
 
-/** Characters of text in which the place of a mistake is looked for, which takes longer than parsing. */
+/** Maximum text length in which an error is located, which takes longer than parsing. */
 const MAX_SEARCHED = 8 * 2 ** 20;
 
 /**
- * The body as an object, and as bytes that every engine can read: the client's own, unless they hold what is not
+ * The body as an object, and as bytes that every engine can parse: the client's own, unless they contain invalid
  * Unicode. Throws `empty_body`, `invalid_json` with the position, or `invalid_request`.
  */
 export function parseBody(bytes: Buffer): InferenceCall["body"] {
@@ -75,7 +75,7 @@ const tooDeepError = (path: string | null): AssistantError => {
 export const decodeBody = (operation: Operation, bytes: Buffer): DecodedBody =>
   decodedBody(operation, parseBody(bytes));
 
-/** The same of a body that is parsed already, or was translated. */
+/** The same for a body that is already parsed, or was translated. */
 export function decodedBody(operation: Operation, given: InferenceCall["body"]): DecodedBody {
   const { body, capabilities } = withoutCapability(given);
   const { json } = body;
@@ -85,7 +85,7 @@ export function decodedBody(operation: Operation, given: InferenceCall["body"]):
     body,
     checked: () => {
       const known = checkFields(operation, json);
-      // Sent on as it was written, wherever engines understand that.
+      // Forwarded as written, if engines can parse that.
       return known === json ? { body, prompt: promptOf(operation, json) } : rewritten(operation, known);
     },
     prompt: promptOf(operation, json),
@@ -95,7 +95,7 @@ export function decodedBody(operation: Operation, given: InferenceCall["body"]):
   };
 }
 
-/** `capability` is for whoever chooses the model: what serves the request does not get it. */
+/** `capability` is only for choosing the model, and is not forwarded. */
 export function withoutCapability(body: InferenceCall["body"]): Pick<DecodedBody, "body" | "capabilities"> {
   if (body.json["capability"] === undefined) return { body };
   const { capability, ...json } = body.json;
@@ -104,7 +104,7 @@ export function withoutCapability(body: InferenceCall["body"]): Pick<DecodedBody
   return capabilities === undefined ? { body: without } : { body: without, capabilities };
 }
 
-/** Throws `invalid_request` for a `model` that is no text: no model could be looked for. */
+/** Throws `invalid_request` for a `model` that is not a string, which could not be looked up. */
 export function modelOf({ model }: JsonObject): string {
   if (model === undefined || model === null) return "";
   if (typeof model === "string") return model;

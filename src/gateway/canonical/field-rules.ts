@@ -5,7 +5,7 @@ const listOf =
   (value: unknown): boolean =>
     Array.isArray(value) && value.length > 0 && value.every(passes);
 
-// Engines keep -1 for themselves, and count in 32 bits.
+// Engines use -1 internally, and count in 32 bits.
 const isToken = (value: unknown): boolean =>
   Number.isInteger(value) && (value as number) >= 0 && (value as number) <= INT32_MAX;
 const TOKEN = integer(0).schema;
@@ -48,7 +48,7 @@ export const stop: DescribedRule = {
   schema: { anyOf: [stopTexts.schema["items"], stopTexts.schema] },
 };
 
-/** Of 64 bits, of which engines use the lower 32. */
+/** 64 bits, of which engines use the lower 32. */
 export const seed: DescribedRule = {
   passes: (value) => Number.isInteger(value) && Math.abs(value as number) <= 2 ** 63,
   expected: "an integer from -2^63 to 2^63",
@@ -82,7 +82,7 @@ export const logitBias: DescribedRule = {
   },
 };
 
-// `infill` compares every pair of candidates: as the first of them it takes an engine half a minute for each token.
+// `infill` compares every pair of candidates: as the first sampler it takes an engine half a minute per token.
 const SAMPLERS = new Set(
   "dry top_k top-k topk top_p top-p topp nucleus top_n_sigma top-n-sigma topnsigma typ_p typ-p typp typ min_p min-p minp temperature temp xtc penalties adaptive_p adaptive-p adaptivep".split(
     " ",
@@ -114,7 +114,7 @@ export const spoken: DescribedRule = {
   schema: { type: "string", pattern: "\\S" },
 };
 
-/** A number from 0 to 1 as a form holds it. */
+/** A number from 0 to 1 in a form. */
 const WRITTEN_SHARE = "^(?:0{1,3}(?:\\.\\d{1,12})?|0{0,2}1(?:\\.0{1,12})?)$";
 const writtenShareText = new RegExp(WRITTEN_SHARE);
 export const writtenShare: DescribedRule = {
@@ -165,7 +165,7 @@ export const toolChoice: DescribedRule = {
   },
 };
 
-/** The name of the one function that a `tool_choice` asks for; null: it asks for none by name. */
+/** The name of the function that a `tool_choice` requires; null: it names none. */
 export const namedTool = (choice: unknown): string | null =>
   isObject(choice) &&
   choice["type"] === "function" &&
@@ -180,7 +180,7 @@ export const streamOptions: DescribedRule = {
   schema: { type: "object", properties: { include_usage: { type: ["boolean", "null"] } } },
 };
 
-/** None at all is no answer: engines make one token of it, or as many as they can. */
+/** 0 is not a valid limit: engines generate one token, or as many as they can. */
 export const tokenLimit: DescribedRule = {
   passes: (value) => value === -1 || integer(1).passes(value),
   expected: "an integer of at least 1, or -1",

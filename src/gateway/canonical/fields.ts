@@ -23,7 +23,7 @@ function tableOf(operation: Operation): ReadonlyMap<string, Field> {
   return new Map(fields.filter((entry): entry is [string, Field] => entry[1] !== undefined));
 }
 
-/** The file of a form is no field. */
+/** The file of a form is not a field. */
 const required: Readonly<Partial<Record<Operation, string>>> = {
   chat: "messages",
   completion: "prompt",
@@ -32,9 +32,9 @@ const required: Readonly<Partial<Record<Operation, string>>> = {
 };
 
 /**
- * Checks the fields that OpenAI's API or an engine defines, and says them in the way that every engine understands.
- * Returns the client's own object where nothing had to be changed. Throws `invalid_request` naming the first wrong
- * field, and what no engine can do.
+ * Checks the fields that OpenAI's API or an engine defines, and normalizes them so that every engine understands them.
+ * Returns the client's own object if nothing had to be changed. Throws `invalid_request` naming the first wrong field,
+ * or a feature that no engine has.
  */
 export function checkFields(operation: Operation, body: JsonObject): JsonObject {
   const must = required[operation];
@@ -69,13 +69,13 @@ function checkGap({ suffix, prompt, n, n_cmpl: more, logprobs = null }: Body): v
   if (logprobs !== null) throw invalid("logprobs", 'The field "logprobs" must be omitted with "suffix".');
 }
 
-/** Throws `invalid_request` for a value that the field does not take; `at`: what the client calls it. */
+/** Throws `invalid_request` for a value that the field does not accept; `at`: the client's name of it. */
 export function checkField(operation: Operation, name: string, value: unknown, at: string): void {
   const field = tables[operation].get(name);
   if (field !== undefined && !field.passes(value)) throw wrong(at, field, value);
 }
 
-// Null stands for "not given" in OpenAI's API.
+// Null means "not given" in OpenAI's API.
 function wrong(name: string, { expected, about, remedy }: Field, value: unknown): AssistantError {
   if (remedy !== undefined)
     return new AssistantError("invalid_request", `The field "${name}" is not supported. ${about}`, {

@@ -8,13 +8,11 @@ import { checkFields } from "./fields.ts";
 import { invalid } from "./rules.ts";
 
 const FILE = "file";
-/** Fields that may occur several times, and that engines take several times. */
+/** Fields that may be repeated, also for engines. */
 const MAX_FIELDS = 64;
 const MAX_FIELD_CHARACTERS = 64 * 1024;
 
-/**
- * Throws `unsupported_media_type` unless the body says it is a form, and `invalid_request` for one without boundary.
- */
+/** Throws `unsupported_media_type` unless the content type is a form, and `invalid_request` if it has no boundary. */
 export function checkFormType(headers: IncomingHttpHeaders): void {
   const type = headers["content-type"];
   if (type !== undefined && /^multipart\/form-data *(;|$)/i.test(type)) {
@@ -27,7 +25,9 @@ export function checkFormType(headers: IncomingHttpHeaders): void {
   });
 }
 
-/** Reads a form with a recording. Rejects with `invalid_request`; `checked` throws it, naming the first wrong field. */
+/**
+ * Parses a form with a recording. Rejects with `invalid_request`; `checked` throws it, naming the first wrong field.
+ */
 export async function decodeForm(
   operation: Operation,
   bytes: Buffer,

@@ -1,15 +1,13 @@
 import type { JsonObject } from "../../core/inference.ts";
 import { invalid } from "./rules.ts";
 
-/**
- * An engine reads a grammar with one step of its stack for each group and each rule, on a thread that has little of it.
- */
+/** An engine parses a grammar recursively, one stack frame for each group and rule, on a thread with a small stack. */
 const MAX_GROUPS = 64;
 const MAX_LENGTH = 64 * 1024;
-/** All of them are tried with every token. */
+/** All of them are tried for every token. */
 const MAX_ALTERNATIVES = 2_000;
 
-/** Throws `invalid_request` for a grammar that an engine might not survive. Whether it is one, the engine says. */
+/** Throws `invalid_request` for a grammar that might crash an engine. Its syntax is checked by the engine. */
 export function checkGrammar(body: JsonObject): void {
   const { grammar } = body;
   if (typeof grammar !== "string") return;

@@ -4,9 +4,9 @@ type Expect = "value" | "value-or-end" | "key" | "key-or-end" | "colon" | "comma
 const LITERALS = ["true", "false", "null"] as const;
 
 /**
- * Where text that is not JSON stops being JSON: 0-based offset, 1-based line and column. The platform's parser reports
- * the place only now and then, and quotes the text instead. One pass; meant for text that `JSON.parse` has refused and
- * that is not nested without end.
+ * Where text stops being valid JSON: 0-based offset, 1-based line and column. The platform's parser only sometimes
+ * reports the position, and quotes the text instead. One pass; for text that `JSON.parse` has refused and whose nesting
+ * is limited.
  */
 export function jsonErrorPosition(text: string): {
   readonly offset: number;
@@ -71,7 +71,7 @@ function afterSpace(text: string, from: number): number {
   return at;
 }
 
-/** Where the string, number or literal at `from` ends; `from` itself where there is none. */
+/** The end of the string, number or literal at `from`; `from` itself if there is none. */
 function afterScalar(text: string, from: number): number {
   const char = text[from] as string;
   if (char === '"') return afterString(text, from);
@@ -80,7 +80,7 @@ function afterScalar(text: string, from: number): number {
   return from + (literal?.length ?? 0);
 }
 
-// By hand: a pattern that repeats over megabytes takes more memory than the text.
+// Without a regular expression, which needs more memory than the text when it repeats over megabytes.
 function afterString(text: string, from: number): number {
   for (let at = from + 1; at < text.length; at++) {
     const code = text.charCodeAt(at);
@@ -96,7 +96,7 @@ function afterString(text: string, from: number): number {
   return from;
 }
 
-/** Of digits that JSON does not allow, such as those after a leading zero, nothing belongs to the number. */
+/** Digits that JSON does not allow, such as those after a leading zero, are not part of the number. */
 function afterNumber(text: string, from: number): number {
   const start = text[from] === "-" ? from + 1 : from;
   const whole = text[start] === "0" ? start + 1 : afterDigits(text, start);

@@ -1,26 +1,26 @@
 import { isUtf8 } from "node:buffer";
 
-/** Objects and arrays within each other. Far beyond any API's, and far below what overflows the stack of an engine. */
+/** Maximum nesting of objects and arrays. Far above any API's, and far below what overflows an engine's stack. */
 export const MAX_DEPTH = 64;
 
 /**
- * What a parser pays for: a number in a list costs one, as does a character of white space, a list, an object or a
- * name 16. It keeps parsing within half a second and 300 MiB. A text costs nothing, however long, as images are.
+ * Maximum cost for a parser: a number in a list costs one, like a character of white space; a list, an object or a name
+ * costs 16. This keeps parsing within half a second and 300 MiB. Strings cost nothing, however long, as images may be.
  */
 const MAX_COST = 4_000_000;
 const COST_OF_SPACE = 1;
 const COST_OF_COMMA = 1;
 const COST_OF_NAME = 16;
 
-/** Below it nothing that a parser makes of a body is large. */
+/** Below this size, nothing that a parser creates from a body is large. */
 const SMALL_BYTES = 256 * 1024;
-/** Bytes of a text that are looked at one by one, before a search that is quicker in long ones. */
+/** Bytes of a string that are checked one by one, before a search that is faster for long ones. */
 const SHORT_TEXT_BYTES = 32;
 
 const QUOTE = 34;
 const COLON = 58;
 const BACKSLASH = 92;
-/** What each byte costs outside of texts; those that cost nothing are passed over at once. */
+/** The cost of each byte outside of strings; free ones are skipped at once. */
 const COSTS = new Uint8Array(256);
 const CLOSES = 255;
 const OPENS_TEXT = 254;
@@ -30,13 +30,12 @@ for (const char of "]}") COSTS[char.charCodeAt(0)] = CLOSES;
 COSTS[",".charCodeAt(0)] = COST_OF_COMMA;
 COSTS[QUOTE] = OPENS_TEXT;
 
-/** `depth` or `cost`: of which there is too much. */
+/** `depth` or `cost`: which limit is exceeded. */
 export type Excess = "depth" | "cost";
 
 /**
- * Looks, before a parser is trusted with it, whether text may be nested too deeply or cost too much: 60 MiB of `[` take
- * `JSON.parse` 1.5 GiB, and a million names 2.5 s. One pass without memory. Text that is not JSON may pass, and so does
- * all that is small.
+ * Checks text before parsing for excessive nesting or cost: 60 MiB of `[` take `JSON.parse` 1.5 GiB, and a million
+ * names 2.5 s. One pass without allocation. Invalid JSON may pass, and so does anything small.
  */
 export function findExcess(bytes: Buffer): Excess | null {
   const { length } = bytes;
@@ -62,7 +61,7 @@ export function findExcess(bytes: Buffer): Excess | null {
   return null;
 }
 
-/** Where the quote is that ends a text, or the length of all bytes. */
+/** The position of the closing quote, or the length of all bytes. */
 function endOfText(bytes: Buffer, from: number): number {
   let at = from;
   for (const short = from + SHORT_TEXT_BYTES; at < short && at < bytes.length; at++) {
@@ -79,8 +78,8 @@ function endOfText(bytes: Buffer, from: number): number {
 }
 
 /**
- * The path of a value that is nested more than `MAX_DEPTH` deep, such as `messages[0].content`, cut off after 5 steps;
- * null: there is none.
+ * The path of a value nested more than `MAX_DEPTH` deep, such as `messages[0].content`, cut off after 5 steps; null:
+ * there is none.
  */
 export function tooDeep(value: unknown, left = MAX_DEPTH): string | null {
   if (typeof value !== "object" || value === null) return null;
@@ -99,7 +98,7 @@ export function tooDeep(value: unknown, left = MAX_DEPTH): string | null {
   return null;
 }
 
-/** What programs for Windows write at the beginning of a file, and not all engines read. */
+/** A byte order mark, which Windows programs write at the beginning of files, and not all engines accept. */
 const BYTE_ORDER_MARK = "\ufeff";
 
 /**
@@ -111,13 +110,10 @@ export function textOf(bytes: Buffer): { readonly text: string; readonly exact: 
   return text.startsWith(BYTE_ORDER_MARK) ? { text: text.slice(1), exact: false } : { text, exact: isUtf8(bytes) };
 }
 
-/** Whether text may hold an escaped half of a surrogate pair. */
+/** Whether text may contain an escaped unpaired surrogate. */
 export const mayHoldHalves = (text: string): boolean => /\\u[dD]/.test(text);
 
-/**
- * The value with U+FFFD for each half of a surrogate pair that is alone, which engines refuse; itself where there is
- * none.
- */
+/** The value with U+FFFD for each unpaired surrogate, which engines refuse; itself if there is none. */
 export function wellFormed(value: unknown): unknown {
   if (typeof value === "string") return value.isWellFormed() ? value : value.toWellFormed();
   if (typeof value !== "object" || value === null) return value;

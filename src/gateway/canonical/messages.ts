@@ -17,15 +17,15 @@ const ROLES = ["system", "developer", "user", "assistant", "tool", "function"];
 const role = oneOf(...ROLES);
 
 /**
- * Of these null stands for "not given", which engines do not understand. Clients send back the messages that they got,
- * with all their nulls.
+ * For these, null means "not given", which engines do not understand. Clients return the messages that they received,
+ * including nulls.
  */
 const NULLABLE = ["name", "tool_calls", "tool_call_id", "reasoning_content"] as const;
 
 const listOfCalls: Rule = { passes: Array.isArray, expected: "an array of tool calls" };
 const arguments_: Rule = { passes: (value) => isString(value) || isObject(value), expected: "a string of JSON" };
 
-/** The body with messages that every engine can read. Throws `invalid_request` naming the first wrong part. */
+/** The body with messages that every engine can parse. Throws `invalid_request` naming the first wrong part. */
 export function checkMessages(body: JsonObject): JsonObject {
   const messages = body["messages"] as readonly unknown[];
   if (messages.length === 0) throw invalid("messages", 'The field "messages" must hold at least one message.');
@@ -65,7 +65,7 @@ function checkMessage(message: unknown, index: number): unknown {
   return kept;
 }
 
-/** An assistant may have called tools instead of saying something. */
+/** An assistant message may have tool calls instead of content. */
 function checkNoContent({ role, content }: Body, index: number): void {
   if (role === "assistant" && (content === undefined || content === null)) return;
   const at = `messages[${index}].content`;
@@ -77,7 +77,7 @@ function without(message: Body, name: string): Body {
   return rest;
 }
 
-/** The object of a part that names its data, by the part's type. */
+/** The property of a part that contains its data, by the part's type. */
 const MEDIA: Readonly<Record<string, readonly string[]>> = {
   image_url: ["url"],
   input_audio: ["data", "url"],
@@ -85,7 +85,7 @@ const MEDIA: Readonly<Record<string, readonly string[]>> = {
   video_url: ["data", "url"],
 };
 
-/** What an engine would fetch, from wherever this machine may and the client may not. */
+/** An engine would fetch it, with this machine's network access instead of the client's. */
 const DATA = "^(?:[dD][aA][tT][aA]:|(?![a-zA-Z][a-zA-Z0-9+.-]*:))";
 const EXAMPLE = "data:image/png;base64,iVBORw0KGgo=";
 
@@ -123,7 +123,7 @@ const callSchema: JsonSchema = {
 };
 const contentSchema: JsonSchema = { anyOf: [text.schema, { type: "array", items: partSchema }] };
 
-/** A conversation. That it is an array is all that passes by itself; `checkMessages` checks the rest. */
+/** A conversation. Only checks that it is an array; `checkMessages` checks the rest. */
 export const messages: DescribedRule = {
   passes: Array.isArray,
   expected: "an array of messages",
@@ -167,7 +167,7 @@ function checkPart(part: unknown, at: string): void {
   const name = names.find((each) => isObject(held) && isString(held[each])) ?? (names[0] as string);
   const data = isObject(held) ? held[name] : undefined;
   mustBe(text, data, `${at}.${type as string}.${name}`);
-  // An engine would fetch it, from wherever this machine may and the client may not.
+  // An engine would fetch it, with this machine's network access instead of the client's.
   if (!/^[a-z][a-z0-9+.-]*:/i.test((data as string).slice(0, 40)) || /^data:/i.test(data as string)) return;
   throw invalid(
     `${at}.${type as string}.${name}`,
@@ -175,7 +175,7 @@ function checkPart(part: unknown, at: string): void {
   );
 }
 
-/** The calls as every engine can read them. */
+/** The calls in a form that every engine can parse. */
 function checkCalls(calls: unknown, at: string): readonly unknown[] {
   mustBe(listOfCalls, calls, at);
   const given = calls as readonly unknown[];
@@ -187,7 +187,7 @@ function checkCalls(calls: unknown, at: string): readonly unknown[] {
     const called = isObject(call.function) ? call.function : {};
     mustBe(text, called.name, `${here}.function.name`);
     mustBe(arguments_, called.arguments, `${here}.function.arguments`);
-    // Clients write so that a function was called with nothing, which is no JSON.
+    // Clients write this for a call without arguments, but it is not JSON.
     return called.arguments === "" ? { ...call, function: { ...called, arguments: "{}" } } : call;
   });
   return checked.every((call, index) => call === given[index]) ? given : checked;

@@ -29,9 +29,7 @@ const LINE_ENDS: Ranges = [
   [13, 13],
   [0x2028, 0x2029],
 ];
-/**
- * What stands for itself in a text of JSON: no control characters, no quote, no backslash, no half of a surrogate pair.
- */
+/** Characters that appear unescaped in JSON strings: no control characters, quotes, backslashes or surrogates. */
 const PLAIN: Ranges = [
   [32, 33],
   [35, 91],
@@ -41,16 +39,15 @@ const PLAIN: Ranges = [
 const CLASSES: Readonly<Record<string, Ranges>> = { d: DIGITS, w: WORD, s: SPACE };
 const CONTROLS: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t", f: "\f", v: "\v" };
 
-/** Copies that a grammar makes of what is repeated; it multiplies where repetitions are within each other. */
+/** Maximum copies that a grammar makes of repetitions; nested ones multiply. */
 const MAX_COPIES = 2_000;
 const MAX_GROUPS = 32;
 
 /**
- * Rewrites a regular expression of JSON Schema, which may match anywhere in a text, as one that llama.cpp makes a
- * grammar of that lets nothing else through: whole, without classes by letter, and without what would end a text of
- * JSON. All texts that it matches match the original; of those with quotes, backslashes and control characters it may
- * match fewer. Throws
- * `UnsupportedPattern`.
+ * Rewrites a regular expression of JSON Schema, which may match anywhere in a string, so that llama.cpp's grammar for
+ * it accepts only matching strings: anchored, without shorthand classes, and without characters that would end a JSON
+ * string. All strings it matches match the original; of those with quotes, backslashes and control characters it may
+ * match fewer. Throws `UnsupportedPattern`.
  */
 export const toGrammarPattern = (pattern: string): string => new PatternReader(pattern).whole();
 
@@ -88,7 +85,7 @@ class PatternReader {
     return { text: texts.join("|"), copies };
   }
 
-  /** An alternative of the whole pattern: where it is not anchored anything may be before it or after it. */
+  /** An alternative of the whole pattern: without an anchor, anything may precede or follow it. */
   #anchored(): Piece {
     const anything = `(${classText(PLAIN)})*`;
     const before = this.#take("^") ? "" : anything;
@@ -162,7 +159,7 @@ class PatternReader {
     return { text: typeof read === "string" ? literal(read) : classText(read), copies: 1 };
   }
 
-  /** What is behind a backslash: a character, or a class of them. */
+  /** An escape sequence: a character, or a class of them. */
   #escape(inClass: boolean): string | Ranges {
     const char = this.#chars[this.#at++];
     if (char === undefined) throw new UnsupportedPattern("it ends with a backslash");
@@ -211,7 +208,7 @@ class PatternReader {
     return char === "\\" ? this.#escape(true) : char;
   }
 
-  /** A quantifier; lazy ones match the same texts. */
+  /** A quantifier; lazy ones match the same strings. */
   #times(): Piece {
     const rest = this.#chars.slice(this.#at, this.#at + 24).join("");
     const [written, least, most] = /^(?:[*+?]|\{(\d{1,9})(?:,(\d{0,9}))?\})/.exec(rest) ?? [];
@@ -234,7 +231,7 @@ class PatternReader {
 
 const codeOf = (char: string): number => char.codePointAt(0) as number;
 
-/** All code points but these. */
+/** All other code points. */
 function without(ranges: Ranges): Ranges {
   const rest: [number, number][] = [];
   let from = 0;
@@ -264,7 +261,7 @@ const coded = (code: number): string =>
     : `\\U${code.toString(16).toUpperCase().padStart(8, "0")}`;
 
 /**
- * One character as it is written within a text of JSON. In groups: llama.cpp repeats too much of what is before an
+ * One character as written in a JSON string. In groups: otherwise llama.cpp repeats too much of what precedes an
  * escape.
  */
 function literal(char: string): string {

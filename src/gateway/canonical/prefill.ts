@@ -1,6 +1,4 @@
-/**
- * Takes off an answer what it repeats of the message that it goes on from: engines say that again, other APIs do not.
- */
+/** Removes from an answer the repetition of the message that it continues: engines repeat it, other APIs do not. */
 export class Prefill {
   #text: string;
   #held = "";
@@ -9,7 +7,7 @@ export class Prefill {
     this.#text = text;
   }
 
-  /** What of the answer's next piece is new. */
+  /** The new part of the answer's next piece. */
   rest(said: string): string {
     if (this.#text === "") return said;
     const seen = this.#held + said;
@@ -23,7 +21,7 @@ export class Prefill {
     return rest;
   }
 
-  /** What was held back of an answer that ended before it could be told apart. */
+  /** The text held back when an answer ended before the repetition could be recognised. */
   end(): string {
     const held = this.#held;
     this.#held = "";

@@ -1,9 +1,9 @@
 import { AssistantError } from "../../core/errors.ts";
 
-/** Paths in a canonical body, and the fields of the client's own that they were made of. */
+/** Paths in a canonical body, and the client's fields from which they were translated. */
 export type FieldNames = ReadonlyMap<string, string>;
 
-/** An error about a field of the canonical body, in the client's own names. */
+/** An error about a field of the canonical body, with the client's own names. */
 export function renamedError(error: AssistantError, names: FieldNames): AssistantError {
   const { code, message, param, remedy, retryAfterS, counts, cause } = error;
   const own = param === null ? null : ownName(param, names);
@@ -17,7 +17,7 @@ export function renamedError(error: AssistantError, names: FieldNames): Assistan
   });
 }
 
-/** By the longest path that leads there. */
+/** By the longest matching path. */
 function ownName(param: string, names: FieldNames): string | null {
   for (
     let end = param.length;

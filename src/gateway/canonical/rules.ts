@@ -3,15 +3,15 @@ import type { JsonSchema } from "../../core/schema.ts";
 
 export type Body = Readonly<Record<string, unknown>>;
 
-/** A rule for one value: whether it passes, and what to say where it does not. */
+/** A rule for one value: whether it passes, and what was expected otherwise. */
 export interface Rule {
   readonly passes: (value: unknown) => boolean;
   readonly expected: string;
 }
 
-/** A rule that `/openapi.json` states too. */
+/** A rule that `/openapi.json` also lists. */
 export interface DescribedRule extends Rule {
-  /** Of the values that pass. */
+  /** Schema of the values that pass. */
   readonly schema: JsonSchema;
 }
 
@@ -19,7 +19,7 @@ export const isString = (value: unknown): value is string => typeof value === "s
 export const isObject = (value: unknown): value is Body =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** What an engine keeps a count in. */
+/** The range of an engine's counters. */
 export const INT32_MAX = 2 ** 31 - 1;
 
 export const text: DescribedRule = { passes: isString, expected: "a string", schema: { type: "string" } };
@@ -51,7 +51,7 @@ export const oneOf = (...values: readonly string[]): DescribedRule => ({
   schema: { type: "string", enum: values },
 });
 
-/** At most `most` texts of 1 to `longest` characters. */
+/** At most `most` strings of 1 to `longest` characters. */
 export const texts = (most: number, longest: number): DescribedRule => ({
   passes: (value) =>
     Array.isArray(value) &&
@@ -67,14 +67,14 @@ export const either = (one: DescribedRule, other: DescribedRule): DescribedRule 
   schema: { anyOf: [one.schema, other.schema] },
 });
 
-/** The schema, or null, which stands for "not given". */
+/** The schema, or null, which means "not given". */
 export function orNull(schema: JsonSchema): JsonSchema {
   const { type, enum: values } = schema;
   if (values !== undefined) return { enum: [...new Set([...(values as readonly unknown[]), null])] };
   return typeof type === "string" ? { ...schema, type: [type, "null"] } : { anyOf: [schema, { type: "null" }] };
 }
 
-/** The kind of a value, and the value itself where it is short. */
+/** The type of a value, and the value itself if it is short. */
 export function shown(value: unknown): string {
   if (value === undefined) return "nothing";
   if (value === null) return "null";

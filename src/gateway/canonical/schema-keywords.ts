@@ -1,7 +1,7 @@
 import { toGrammarPattern, UnsupportedPattern } from "./pattern.ts";
 import { type Body, invalid, isObject, isString, shown } from "./rules.ts";
 
-/** Keywords by the kind of value that they are about. About any other kind they say nothing. */
+/** Keywords by the type of value they apply to. They have no effect on other types. */
 export const KEYWORDS: Readonly<Record<string, readonly string[]>> = {
   object:
     "properties required additionalProperties patternProperties propertyNames minProperties maxProperties dependentRequired dependentSchemas dependencies unevaluatedProperties".split(
@@ -14,13 +14,13 @@ export const KEYWORDS: Readonly<Record<string, readonly string[]>> = {
   string: "pattern format minLength maxLength".split(" "),
   number: "minimum maximum exclusiveMinimum exclusiveMaximum multipleOf".split(" "),
 };
-/** About values of every kind. */
+/** Keywords for values of every type. */
 export const GENERAL = "$ref anyOf oneOf allOf const enum not if then else $dynamicRef $recursiveRef".split(" ");
 export const CONSTRAINTS = [...GENERAL, ...Object.values(KEYWORDS).flat()];
 export const TYPES = ["object", "array", "string", "number", "integer", "boolean", "null"];
 const FORMATS = /^(?:date|time|date-time|uuid[1-5]?)$/;
 
-/** A grammar repeats what it repeats by copying it, and has its own limit not far above. */
+/** A grammar implements repetition by copying, and has its own limit not far above. */
 const MAX_REPETITIONS = 1_000;
 export const MAX_ALTERNATIVES = 2_000;
 
@@ -124,7 +124,7 @@ export function checkInteger(schema: Body, said: readonly string[], at: string):
   return schema;
 }
 
-/** Fewest and most of a repetition. */
+/** Minimum and maximum of a repetition. */
 export function boundsOf(schema: Body, min: string, max: string, at: string): [number, number] {
   const [least, most] = [min, max].map((name) => {
     const bound = schema[name];
@@ -142,7 +142,7 @@ export function boundsOf(schema: Body, min: string, max: string, at: string): [n
   return [least ?? 0, most ?? Number.POSITIVE_INFINITY];
 }
 
-/** The object with these values, or itself where it has them. */
+/** The object with these values, or itself if it already has them. */
 export const merged = (object: Body, values: Body): Body =>
   Object.entries(values).every(([name, value]) => object[name] === value) ? object : { ...object, ...values };
 

@@ -4,7 +4,7 @@ import { checkSchema } from "./schema.ts";
 
 const formatType = oneOf("text", "json_object", "json_schema");
 
-/** A `response_format`. That it is an object is all that passes by itself; `checkStructure` checks the rest. */
+/** A `response_format`. Only checks that it is an object; `checkStructure` checks the rest. */
 export const responseFormat: DescribedRule = {
   passes: isObject,
   expected: "an object",
@@ -27,8 +27,8 @@ export const responseFormat: DescribedRule = {
 };
 
 /**
- * The body with a structure that engines keep to. Throws `invalid_request` for a `response_format` of the wrong shape,
- * for two structures at once, and for a JSON Schema that no grammar can follow.
+ * The body with a structure that engines enforce. Throws `invalid_request` for a malformed `response_format`, for two
+ * structures at once, and for a JSON Schema that no grammar can follow.
  */
 export function checkStructure(body: JsonObject): JsonObject {
   const { grammar, json_schema: schema, response_format: format } = body as Body;
@@ -54,7 +54,7 @@ export function checkStructure(body: JsonObject): JsonObject {
 function checkFormat(format: Body): Body {
   mustBe(formatType, format.type, "response_format.type");
   if (format.type === "json_object") {
-    // What llama-server takes besides: OpenAI's API has no schema here.
+    // An extension of llama-server: OpenAI's API has no schema here.
     if (format.schema === undefined || format.schema === null) return format;
     mustBe(object, format.schema, "response_format.schema");
     const schema = checkSchema(format.schema as Body, "response_format.schema");

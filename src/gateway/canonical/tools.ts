@@ -25,8 +25,8 @@ const functionName: DescribedRule = {
 };
 
 /**
- * The body with tools that every engine can read, and with `tool_choice` in a word: engines ignore a choice by name,
- * which is said as well by naming that one tool alone, and requiring it. Throws `invalid_request`.
+ * The body with tools that every engine can parse, and with `tool_choice` as a string: engines ignore a choice by name,
+ * so it is replaced by that one tool and `required`. Throws `invalid_request`.
  */
 export function checkTools(body: JsonObject): JsonObject {
   const { tools, tool_choice: choice } = body as Body;
@@ -49,14 +49,14 @@ export function checkTools(body: JsonObject): JsonObject {
   return checked.every((tool, index) => tool === list[index]) ? body : { ...body, tools: checked };
 }
 
-/** What a function may leave out, with null too, which engines do not understand. */
+/** Optional parts of a function, for which engines do not understand null. */
 const OPTIONAL: readonly (readonly [name: string, rule: DescribedRule])[] = [
   ["description", text],
   ["strict", boolean],
   ["parameters", object],
 ];
 
-/** Functions. That they are an array is all that passes by itself; `checkTools` checks the rest. */
+/** Functions. Only checks that they are an array; `checkTools` checks the rest. */
 export const tools: DescribedRule = {
   passes: Array.isArray,
   expected: "an array of tools",
@@ -84,8 +84,8 @@ export const tools: DescribedRule = {
 const HOLDERS = ["properties", "$defs", "definitions", "anyOf", "oneOf", "allOf", "prefixItems"];
 
 /**
- * A schema with `{}` for each schema that is `true`, as generators write "anything" and engines do not read it; itself
- * where there is none.
+ * A schema with `{}` for each schema that is `true`, which generators write for "anything" and engines do not accept;
+ * itself if there is none.
  */
 function withoutTrue(schema: unknown): unknown {
   if (schema === true) return {};
@@ -122,7 +122,7 @@ function checkTool(tool: unknown, index: number): Body {
     const parameters = withoutTrue(given.parameters);
     if (parameters !== given.parameters) given = { ...given, parameters };
   }
-  // Without `strict` a call's arguments need not follow the schema, says OpenAI's API: it is a description.
+  // Without `strict`, a call's arguments need not follow the schema in OpenAI's API: it is a description.
   if (given.strict === true && given.parameters !== undefined) {
     const parameters = checkSchema(given.parameters, `${at}.function.parameters`);
     if (parameters !== given.parameters) given = { ...given, parameters };

@@ -17,7 +17,7 @@ const AuditQuery = Type.Object({
 });
 const DEFAULT_LIMIT = 100;
 
-/** Makes, shows, replaces and revokes keys. A secret is in the one answer that makes it, and nowhere else. */
+/** Creates, shows, rotates and revokes keys. A secret appears only in the response that creates it. */
 export function registerKeyRoutes(instance: FastifyInstance, keys: KeyPort): void {
   const app = instance.withTypeProvider<TypeBoxTypeProvider>();
   const list = { ...described("List API keys, without their secrets"), schema: { response: { 200: KeyList } } };
@@ -49,7 +49,7 @@ export function registerKeyRoutes(instance: FastifyInstance, keys: KeyPort): voi
   });
 }
 
-/** Who changed what. */
+/** The audit trail. */
 export function registerAuditRoute(instance: FastifyInstance, audit: AuditPort): void {
   const app = instance.withTypeProvider<TypeBoxTypeProvider>();
   const list = {

@@ -16,7 +16,7 @@ const PullBody = Type.Object({
   configure: Type.Optional(Type.Boolean()),
   stream: Type.Optional(Type.Boolean()),
 });
-/** A JSON value in each line. */
+/** One JSON value per line. */
 const LINES = "application/x-ndjson";
 const described = (summary: string) => ({ config: { describe: { summary } } });
 const accepted = { accepted: true } as const;
@@ -29,7 +29,7 @@ const linesOf = (id: string, pulls: PullPort): Readable =>
     })(),
   );
 
-/** A misspelt `sha256` must not be a pull without one; fastify's validator would drop the field. */
+/** A misspelt `sha256` must not result in an unverified pull; fastify's validator would drop the field. */
 async function refuseUnknownFields({ body }: { readonly body: unknown }): Promise<void> {
   const fields = Object.keys(PullBody.properties);
   const unknown = Object.keys(body ?? {}).find((field) => !fields.includes(field));

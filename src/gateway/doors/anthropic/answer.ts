@@ -14,10 +14,10 @@ const event = (data: { readonly type: string } & JsonObject): string =>
   `event: ${data.type}\ndata: ${JSON.stringify(data)}\n\n`;
 const PING = event({ type: "ping" });
 
-/** What a block is of: blocks follow each other, and each is ended before the next begins. */
+/** The type of a block: blocks follow each other, and each is ended before the next begins. */
 type Source = "thinking" | "text" | number;
 
-/** Writes a chat of OpenAI's API as a message of Anthropic's. */
+/** Translates an answer of OpenAI's chat API into an Anthropic message. */
 export class MessageTranslator implements AnswerTranslator {
   readonly streamType = "text/event-stream; charset=utf-8";
   readonly #asked: Translated;
@@ -45,7 +45,7 @@ export class MessageTranslator implements AnswerTranslator {
   }
 
   likewise(chunk: JsonObject): ContentFrame | null {
-    // A block of text is open, so what the answer may repeat is over.
+    // A block of text is open, so the part that the answer may repeat is over.
     if (this.#open !== "text" || onlyContentOf(chunk) === null) return null;
     const parts = this.#delta("text", { type: "text_delta", text: "?" }).split("?");
     const [before, after] = parts.map((part) => Buffer.from(part)) as [Buffer, Buffer];
@@ -151,7 +151,7 @@ export class MessageTranslator implements AnswerTranslator {
   }
 }
 
-/** The answer to how many tokens a prompt has. */
+/** The response with the number of tokens of a prompt. */
 export class CountTranslator implements AnswerTranslator {
   readonly streamType = "application/json";
   readonly #asked: Translated;
@@ -174,7 +174,7 @@ export class CountTranslator implements AnswerTranslator {
   }
 }
 
-/** Of built-in tools and refusals, which no model here has. */
+/** For built-in tools and refusals, which do not occur here. */
 const NO_DETAILS = { container: null, stop_details: null };
 const UNENDED = { stop_reason: null, stop_sequence: null };
 const EMPTY = {
@@ -189,7 +189,7 @@ const toolUse = ({ id, function: called }: ToolCall): JsonObject => ({
   caller: { type: "direct" },
 });
 
-/** Arguments that the limit of tokens cut off are no JSON. */
+/** Arguments cut off by the token limit are not JSON. */
 function inputOf(written: unknown): unknown {
   if (!isString(written)) return written ?? {};
   try {

@@ -7,7 +7,7 @@ export type Part = JsonObject;
 
 export const textPart = (said: string): Part => ({ type: "text", text: said });
 
-/** The blocks of a content that is a text or a list of blocks. Throws `invalid_request`. */
+/** The blocks of a content that is a string or a list of blocks. Throws `invalid_request`. */
 export function blocksOf(content: unknown, at: string): readonly Body[] {
   if (isString(content)) return [{ type: "text", text: content }];
   if (Array.isArray(content)) {
@@ -17,14 +17,14 @@ export function blocksOf(content: unknown, at: string): readonly Body[] {
   throw invalid(at, `"${at}" must be a string or an array of content blocks; found ${shown(content)}.`);
 }
 
-/** The text of a block that may hold nothing else. */
+/** The text of a block that may contain nothing else. */
 export function textOf(block: Body, at: string): string {
   mustBe(oneOf("text"), block.type, `${at}.type`);
   mustBe(text, block.text, `${at}.text`);
   return block.text as string;
 }
 
-/** What a user may show to a model: text, images, documents and search results. Throws `invalid_request`. */
+/** The content of user messages: text, images, documents and search results. Throws `invalid_request`. */
 export function shownParts(block: Body, at: string): readonly Part[] {
   switch (block.type) {
     case "text":

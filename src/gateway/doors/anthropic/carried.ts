@@ -2,9 +2,9 @@ import type { JsonObject } from "../../../core/inference.ts";
 import { isObject, isString } from "../../canonical/rules.ts";
 
 /**
- * What some providers want back with a tool call (`extra_content`: the signatures of what their models thought) has no
- * field in Anthropic's API. It travels in a block of redacted thinking before the call: clients send those back as they
- * came.
+ * Data that some providers require back with a tool call (`extra_content`: the signatures of their models' thinking)
+ * has no field in Anthropic's API. It is sent in a block of redacted thinking before the call, which clients return
+ * unchanged.
  */
 const PREFIX = "assistant.";
 

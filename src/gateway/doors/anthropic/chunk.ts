@@ -1,10 +1,10 @@
-/** The parts of OpenAI's chunks and answers that are read. Whatever a server leaves out is missing. */
+/** The parts of OpenAI's chunks and answers that are read. Any of them may be missing. */
 export interface Chunk {
   readonly id?: unknown;
   readonly model?: unknown;
   readonly choices?: readonly Choice[];
   readonly usage?: Usage | null;
-  /** Of llama.cpp's engines, while the prompt is evaluated. */
+  /** From llama.cpp's engines, while the prompt is processed. */
   readonly prompt_progress?: { readonly total?: number; readonly cache?: number };
   readonly __verbose?: { readonly stopping_word?: unknown };
 }
@@ -13,7 +13,7 @@ export interface Choice {
   readonly delta?: Said;
   readonly message?: Said;
   readonly finish_reason?: string | null;
-  /** Of vLLM: the text that ended the answer. */
+  /** From vLLM: the string that ended the answer. */
   readonly stop_reason?: unknown;
 }
 

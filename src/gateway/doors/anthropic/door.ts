@@ -31,14 +31,14 @@ const messages = route("/v1/messages", "openai.chat", (bytes) => {
   };
 });
 
-/** Counted by the engine itself: what the model's chat template makes of the messages and tools. */
+/** Counted by the engine itself, from the messages and tools as rendered by the model's chat template. */
 const countTokens = route("/v1/messages/count_tokens", "llamacpp.tokens", (bytes) => {
   const { json: asked } = parseBody(bytes);
   const translated = translate({ ...asked, stream: false });
   const decoded = decodedBody("chat", bodyOf(translated.json));
   return {
     ...decoded,
-    // Nothing is evaluated: afterwards no cache holds the prompt.
+    // Nothing is evaluated, so the prompt is in no cache afterwards.
     ...{ prompt: {}, maxTokens: 0 },
     checked: () => ({ ...forEngines(decoded, translated), prompt: {} }),
     translate: (client) => translatedSink(client, false, new CountTranslator(translated)),
@@ -46,8 +46,8 @@ const countTokens = route("/v1/messages/count_tokens", "llamacpp.tokens", (bytes
 });
 
 /**
- * What the engines on this machine get. They say besides how long the prompt is before they answer, and which text
- * ended the answer.
+ * Additional fields for local engines: they then report the length of the prompt in advance, and the string that ended
+ * the answer.
  */
 function forEngines(
   { checked, streamed, body, prompt }: DecodedBody,

@@ -2,7 +2,7 @@ import type { JsonObject } from "../../../core/inference.ts";
 import { isString } from "../../canonical/rules.ts";
 import type { Choice, Chunk } from "./chunk.ts";
 
-/** Anthropic's words for why an answer ended. */
+/** Anthropic's stop reasons. */
 const REASONS: Readonly<Record<string, string>> = {
   stop: "end_turn",
   tool_calls: "tool_use",
@@ -10,7 +10,7 @@ const REASONS: Readonly<Record<string, string>> = {
   content_filter: "refusal",
 };
 
-/** What the chunks of an answer say of its end and its cost. */
+/** The end and the usage of an answer, from its chunks. */
 export class Ending {
   readonly #limit: unknown;
   #finish = "stop";
@@ -20,7 +20,7 @@ export class Ending {
   #cached = 0;
   #completion = 0;
 
-  /** `limit`: most tokens that the client wants. */
+  /** `limit`: the client's token limit. */
   constructor(limit: unknown) {
     this.#limit = limit;
   }
@@ -44,7 +44,7 @@ export class Ending {
     return { stop_reason: stop === null ? this.#reason : "stop_sequence", stop_sequence: stop };
   }
 
-  /** Tokens that were in the cache are counted apart. */
+  /** Cached tokens are counted separately. */
   get usage(): JsonObject {
     return {
       input_tokens: this.#prompt - this.#cached,

@@ -1,19 +1,19 @@
 import { AssistantError } from "../../../core/errors.ts";
 
-/** An error as Anthropic's clients read it. */
+/** An error in Anthropic's format. */
 export interface AnthropicError {
   readonly type: "error";
   readonly error: {
     readonly type: string;
     readonly message: string;
-    /** What Anthropic's own errors do not have: our code and the field that is wrong. */
+    /** Additions to Anthropic's own errors: our code and the field. */
     readonly code: string;
     readonly param: string | null;
   };
   readonly request_id: string;
 }
 
-/** By HTTP status; others are the request's fault below 500, and the server's from there on. */
+/** By HTTP status; others are the request's fault below 500, and the server's above. */
 const TYPES: Readonly<Record<number, string>> = {
   401: "authentication_error",
   402: "billing_error",
@@ -34,9 +34,7 @@ export function errorBody(error: AssistantError, requestId: string): AnthropicEr
 export const errorEvent = (error: AssistantError, requestId: string): Buffer =>
   Buffer.from(`event: error\ndata: ${JSON.stringify(errorBody(error, requestId))}\n\n`);
 
-/**
- * Clients show the message alone. Agents know by the words of Anthropic's API that a conversation has to be shortened.
- */
+/** Clients show only the message. Agents recognise by Anthropic's wording that a conversation must be shortened. */
 function messageOf({ code, message, remedy, counts }: AssistantError): string {
   const said = remedy === null ? message : `${message} ${remedy}`;
   if (code !== "context_length_exceeded") return said;
@@ -46,6 +44,6 @@ function messageOf({ code, message, remedy, counts }: AssistantError): string {
     : `prompt is too long: ${prompt} tokens > ${context} maximum. ${said}`;
 }
 
-/** Refuses what no target can do, or what is not of the API. */
+/** Refuses unsupported features, and fields that are not part of the API. */
 export const unsupported = (param: string, message: string, remedy: string): AssistantError =>
   new AssistantError("invalid_request", message, { param, remedy });

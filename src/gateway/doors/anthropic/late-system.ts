@@ -3,8 +3,8 @@ import type { Part } from "./blocks.ts";
 import { textPart } from "./blocks.ts";
 
 /**
- * Messages in which the system speaks at the beginning alone: many chat templates refuse it later, and others two
- * messages of a user in a row. What it says in between is part of the user's message before it, or a separate one.
+ * Moves system messages to the beginning: many chat templates refuse later ones, and others two user messages in a row.
+ * A system message in between becomes part of the preceding user message, or a separate one.
  */
 export function withoutLateSystem(messages: readonly JsonObject[]): readonly JsonObject[] {
   const kept: JsonObject[] = [];

@@ -5,20 +5,17 @@ import { carried } from "./carried.ts";
 
 const role = oneOf("user", "assistant", "system");
 
-/**
- * Stands at the head of Claude Code's system prompt, differs in each request, and would make each prompt a new one for
- * the cache.
- */
+/** At the start of Claude Code's system prompt, different in each request; it would prevent any reuse of the cache. */
 const BILLING_HEADER = /^x-anthropic-billing-header:(?:\s*\w+=[^;\s]*;?)*\s*/;
 
-/** Messages in OpenAI's format, and what each was made of. */
+/** Messages in OpenAI's format, and their origin. */
 export class Conversation {
   readonly messages: JsonObject[] = [];
   /** Paths of messages and their parts, and the client's own. */
   readonly names = new Map<string, string>();
-  /** Where the client has documents that are no text. */
+  /** Where the client has documents other than text. */
   readonly files: string[] = [];
-  /** Text that the answer goes on from; "": none. */
+  /** Text that the answer continues; "": none. */
   prefill = "";
 
   /** Throws `invalid_request` naming the first wrong part. */
@@ -52,7 +49,7 @@ export class Conversation {
     }
   }
 
-  /** Results of tools are messages of their own, in the order in which the blocks are. */
+  /** Tool results are separate messages, in the order of the blocks. */
   #user(blocks: readonly Body[], at: string): void {
     let parts: Part[] = [];
     let places: string[] = [];
@@ -94,7 +91,7 @@ export class Conversation {
       parts.push(...made);
       places.push(...made.map(() => here));
     }
-    // Chat templates know results that are a text; parts are for those with images.
+    // Chat templates support text results; parts are only used for images.
     const isText = parts.every(({ type }) => type === "text");
     const said = isText ? parts.map((part) => part["text"]).join("\n") : parts;
     this.#push({ role: "tool", tool_call_id: block.tool_use_id, content: said }, at, isText ? [] : places);
@@ -150,7 +147,7 @@ export class Conversation {
     );
   }
 
-  /** `places`: of which field of the client's each part is. */
+  /** `places`: the client's field for each part. */
   #push(message: JsonObject, at: string, places: readonly string[] = []): void {
     const path = `messages[${this.messages.length}]`;
     this.messages.push(message);
@@ -159,7 +156,7 @@ export class Conversation {
   }
 }
 
-/** Tools that are declared are offered from the beginning: a change of them is told. */
+/** Declared tools are offered from the beginning; changes are announced in text. */
 function saidBySystem(block: Body, at: string): string {
   if (block.type !== "tool_addition" && block.type !== "tool_removal") return textOf(block, at);
   const { tool } = block;
@@ -169,7 +166,7 @@ function saidBySystem(block: Body, at: string): string {
   return `The tool "${tool.name}" ${change}.`;
 }
 
-/** One text as such: not every chat template knows parts. */
+/** A single text as a string: not every chat template supports parts. */
 const contentOf = (parts: readonly Part[]): unknown => {
   const [only] = parts;
   return parts.length === 1 && only?.["type"] === "text" ? only["text"] : parts;

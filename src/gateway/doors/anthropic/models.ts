@@ -5,14 +5,14 @@ import { invalid, shown } from "../../canonical/rules.ts";
 
 export interface MemoryRoutesOptions {
   readonly directory: ModelDirectory;
-  /** The listener serves these models alone; null: all. */
+  /** The listener only serves these models; null: all. */
   readonly onlyModels: readonly string[] | null;
 }
 
 const DEFAULT_LIMIT = 20;
 const MAX_LIMIT = 1000;
 
-/** The lists of models, on OpenAI's paths for requests that name a version of this API. */
+/** The lists of models, on OpenAI's paths for requests with a version of this API. */
 export function registerModelRoutes(app: FastifyInstance, { directory, onlyModels }: MemoryRoutesOptions): void {
   const constraints = { anthropic: "anthropic" };
   const models = ({ identity }: FastifyRequest): readonly ModelSpec[] =>
@@ -40,7 +40,7 @@ function page(models: readonly ModelSpec[], query: Query, directory: ModelDirect
   const after = indexOf(models, query, "after_id");
   const before = indexOf(models, query, "before_id");
   const end = before ?? models.length;
-  // Of the models before an id the nearest.
+  // The nearest models before an id.
   const from = after !== null ? after + 1 : before === null ? 0 : Math.max(0, end - limit);
   const shownModels = models.slice(from, Math.min(end, from + limit));
   return {

@@ -24,16 +24,16 @@ export interface Translated {
   /** Paths in `json`, and the client's own fields. */
   readonly names: ReadonlyMap<string, string>;
   readonly prefill: string;
-  /** Where the client has documents that are no text. */
+  /** Where the client has documents other than text. */
   readonly files: readonly string[];
   readonly stops: readonly string[];
-  /** The client does not want to see what the model thinks. */
+  /** The client does not want to see the thinking. */
   readonly hidesThinking: boolean;
 }
 
 /**
- * Fields that are read here, and those that change nothing: hints about price, place and Anthropic's own caches. Others
- * are the engine's.
+ * Fields that are handled here, or have no effect: hints about price, location and Anthropic's own caches. Others are
+ * passed to the engine.
  */
 const OWN: ReadonlySet<string> = new Set([
   ...["model", "messages", "system", "max_tokens", "stream", "stop_sequences", "temperature", "top_p", "top_k"],
@@ -42,7 +42,7 @@ const OWN: ReadonlySet<string> = new Set([
   ...["user_profile_id", "workspace_id", "betas", "fallbacks"],
 ]);
 
-/** Where a field has another name or place. */
+/** Fields with another name or location. */
 const NAMES: readonly (readonly [canonical: string, own: string])[] = [
   ["stop", "stop_sequences"],
   ["user", "metadata.user_id"],
@@ -54,7 +54,7 @@ const NAMES: readonly (readonly [canonical: string, own: string])[] = [
 
 const stopTexts = texts(128, 1000);
 
-/** Throws `invalid_request` naming the first field that is wrong, or that no target can obey. */
+/** Throws `invalid_request` naming the first field that is wrong, or not supported by any target. */
 export function translate(body: JsonObject): Translated {
   const given = body as Body;
   for (const name of ["container", "mcp_servers"]) refuseServers(given, name);
@@ -89,7 +89,7 @@ export function translate(body: JsonObject): Translated {
   };
 }
 
-/** Throws for what generating an answer needs and counting a prompt does not. */
+/** Checks what is required for an answer but not for counting. */
 export function requireLimit({ max_tokens: most }: JsonObject): void {
   if (most === undefined || most === null)
     throw invalid("max_tokens", 'The field "max_tokens" is missing: expected the most tokens of the answer.');
@@ -136,7 +136,7 @@ function structureOf({ output_config: config, output_format: older }: Body, name
 
 const thinkingType = oneOf("enabled", "disabled", "adaptive", "between_tools");
 
-/** A budget says more than an effort, where both are given. */
+/** A budget takes precedence over an effort. */
 function reasoningOf({ thinking, output_config: config }: Body): JsonObject {
   const level = isObject(config) ? (config.effort ?? null) : null;
   if (level !== null) mustBe(effort, level, "output_config.effort");
@@ -151,7 +151,7 @@ function reasoningOf({ thinking, output_config: config }: Body): JsonObject {
   return { thinking_budget_tokens: budget };
 }
 
-/** Of OpenAI's `user`. Claude Code sends more, in JSON. */
+/** Maximum length of OpenAI's `user`. Claude Code sends more, as JSON. */
 const MAX_USER = 64;
 
 function userOf(metadata: unknown): JsonObject {
@@ -166,9 +166,7 @@ function userOf(metadata: unknown): JsonObject {
 
 export const VERSION_HEADER = "anthropic-version";
 
-/**
- * Throws `invalid_request` for a version that is none. Clients that send none get the answers of the only one there is.
- */
+/** Throws `invalid_request` for an invalid version. Clients without one get the only version there is. */
 export function checkVersion(headers: Readonly<Record<string, unknown>>): void {
   const version = headers[VERSION_HEADER];
   if (version === undefined || (isString(version) && /^\d{4}-\d{2}-\d{2}$/.test(version))) return;

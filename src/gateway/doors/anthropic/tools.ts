@@ -3,7 +3,7 @@ import { type Body, boolean, invalid, isString, mustBe, object, oneOf, shown, te
 import { unsupported } from "./errors.ts";
 
 /**
- * Tools in OpenAI's format. Throws `invalid_request` for those that Anthropic defines: their servers run them, or their
+ * Tools in OpenAI's format. Throws `invalid_request` for those that Anthropic defines: its servers run them, or its
  * models know them.
  */
 export function toolsOf(tools: unknown): readonly JsonObject[] {

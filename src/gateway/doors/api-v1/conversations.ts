@@ -15,19 +15,19 @@ import type { RouteDescription } from "../../front/describe.ts";
 
 export interface ConversationRoutesOptions {
   readonly directory: ModelDirectory;
-  /** Null: there are none, and no routes for them. */
+  /** Null: none are stored, and there are no routes for them. */
   readonly conversations: Conversations | null;
-  /** The listener serves these models alone; null: all. */
+  /** The listener only serves these models; null: all. */
   readonly onlyModels: readonly string[] | null;
 }
 
 const PREFIX = conversationRoutes.conversations;
 const MAX_PAGE = 1_000;
 const DEFAULT_PAGE = 100;
-/** Of the JSON of a conversation's metadata, which is part of every list. */
+/** JSON size of a conversation's metadata, which is part of every list. */
 const MAX_METADATA_BYTES = 16 * 1024;
 
-/** Of both: a field that is null counts as missing. */
+/** For both: a null field counts as missing. */
 const ConversationBody = Type.Object({
   model: text("Model to use if a request names none. In an update: an empty string removes it."),
   system_prompt: text("The first message. In an update: an empty string removes it."),
@@ -95,7 +95,7 @@ const described = {
   },
 } satisfies Readonly<Record<string, RouteDescription>>;
 
-/** Conversations and their messages. A key sees its own alone. */
+/** Conversations and their messages. A key sees only its own. */
 export function registerConversationRoutes(app: FastifyInstance, options: ConversationRoutesOptions): void {
   const { conversations } = options;
   if (conversations === null) return;
@@ -154,7 +154,7 @@ interface Fields {
   readonly metadata?: JsonObject;
 }
 
-/** What a body says, and nothing of what it does not say. Throws `invalid_request`, `model_not_found`, … */
+/** The given fields of a body. Throws `invalid_request`, `model_not_found`, … */
 function fieldsOf({ body, identity }: FastifyRequest, { directory, onlyModels }: ConversationRoutesOptions): Fields {
   const { model, system_prompt: prompt, metadata } = checkedBody(ConversationBody, withoutNulls(body ?? {}));
   if (model !== undefined && model !== "")
@@ -176,7 +176,7 @@ function fieldsOf({ body, identity }: FastifyRequest, { directory, onlyModels }:
 const tenantOf = ({ identity }: FastifyRequest): string => identity.caller.tenant;
 const idOf = ({ params }: FastifyRequest): string => (params as { readonly id: string }).id;
 
-/** A query whose values are numbers. */
+/** A query with numeric values. */
 const numbersOf = ({ query }: FastifyRequest): object =>
   Object.fromEntries(Object.entries(query as object).map(([name, value]) => [name, Number(value)]));
 
@@ -192,7 +192,7 @@ const shown = (conversation: Conversation): ConversationView => ({
   metadata: conversation.metadata,
 });
 
-/** What was said; calls of tools and thoughts are left out. */
+/** The text of a message, without tool calls and thinking. */
 const messagesOf = (items: readonly StoredItem[]): readonly ConversationMessage[] =>
   items
     .filter(({ item }) => isMessage(item))

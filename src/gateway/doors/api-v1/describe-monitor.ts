@@ -6,7 +6,7 @@ const json = (...required: string[]): NonNullable<RouteDescription["answers"]> =
   "application/json": { type: "object", required } satisfies JsonSchema,
 });
 
-/** What shows how the daemon is, under `/api/v1`. */
+/** The daemon's status, under `/api/v1`. */
 export const described: Readonly<
   Record<"root" | "alive" | "tracing" | "health" | "gpu" | "queue" | "logs" | "stats", RouteDescription>
 > = {

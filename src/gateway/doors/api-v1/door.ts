@@ -9,9 +9,7 @@ import { type ModelRoutesOptions, registerModelRoutes } from "./models.ts";
 import { type MonitorRoutesOptions, registerMonitorRoutes } from "./monitor.ts";
 import { registerTaskRoutes, type TaskRoutesOptions } from "./tasks.ts";
 
-/**
- * The API of SOP LLM Executor, under `/api/v1`. Reads are for keys that use models, what changes anything for `admin`.
- */
+/** The API of SOP LLM Executor, under `/api/v1`. Reads require the scope `inference`, changes `admin`. */
 export const apiV1Door = (
   options: ModelRoutesOptions &
     EmbeddingRoutesOptions &
@@ -26,7 +24,7 @@ export const apiV1Door = (
   namesTrace: true,
   errorEvent: (error, requestId) => Buffer.from(`data: ${JSON.stringify(errorBody(error, requestId))}\n\n`),
   register(app) {
-    // Clients name the type of a body on every request, of those too that have none.
+    // Clients send a content type with every request, even without a body.
     app.removeContentTypeParser("application/json");
     app.addContentTypeParser("application/json", { parseAs: "buffer" }, readJson);
     registerModelRoutes(app, options);

@@ -18,13 +18,13 @@ export interface EmbeddingRoutesOptions {
   readonly directory: ModelDirectory;
   readonly inference: InferenceCore;
   readonly authorizer: Pick<Authorizer, "admit">;
-  /** The listener serves these models alone; null: all. */
+  /** The listener only serves these models; null: all. */
   readonly onlyModels: readonly string[] | null;
 }
 
 const MAX_TEXTS = 100;
 const PREVIEW_CHARACTERS = 100;
-/** What a request means that names no model, where it is configured; else the default one for embeddings. */
+/** The model for requests without one, if it is configured; otherwise the default embedding model. */
 const DEFAULT_MODELS = ["intfloat/multilingual-e5-large", "multilingual-e5-large"];
 
 const modelName = { model_name: text("Name of the model.", { minLength: 1 }) };
@@ -50,11 +50,11 @@ const SIMILARITY: RouteDescription = {
 
 interface Vectors {
   readonly model: string;
-  /** Of length 1 each. */
+  /** Unit vectors. */
   readonly embeddings: readonly (readonly number[])[];
 }
 
-/** Vectors of texts, and how alike two texts are. */
+/** Embeddings of texts, and their similarity. */
 export function registerEmbeddingRoutes(app: FastifyInstance, options: EmbeddingRoutesOptions): void {
   app.post("/api/v1/embeddings", { config: { describe: EMBEDDINGS } }, async (request) => {
     const { texts, model_name: name } = checkedBody(EmbeddingsBody, request.body);

@@ -31,16 +31,16 @@ export interface ModelRoutesOptions {
   readonly directory: ModelDirectory;
   readonly registry: Registry;
   readonly control: Pick<ControlPort, "status" | "modelAct">;
-  /** Whether the hub has the file; null where it cannot be asked. `file` null: whether it has the repository. */
+  /** Whether the hub has the file; null if it cannot be reached. `file` null: whether it has the repository. */
   readonly isOnHub: (repo: string, file: string | null) => Promise<boolean | null>;
-  /** Downloads of the daemon; null: it has none. */
+  /** Downloads of the daemon; null: not available. */
   readonly pulls: Pick<PullPort, "list"> | null;
-  /** The listener serves these models alone; null: all. */
+  /** The listener only serves these models; null: all. */
   readonly onlyModels: readonly string[] | null;
 }
 
 const PREFIX = "/api/v1/models";
-/** For keys with the scope `admin`; those who have none learn what is missing. */
+/** For keys with the scope `admin`; others get an error that names it. */
 const admin = (describe: RouteDescription) => ({ config: { scope: "admin", announced: true, describe } }) as const;
 const open = (describe: RouteDescription) => ({ config: { describe } });
 const MIB = 2 ** 20;
@@ -76,7 +76,7 @@ export function registerModelRoutes(app: FastifyInstance, options: ModelRoutesOp
   app.get(`${PREFIX}/download-status/:preset`, open(described.download), async (request) => {
     const asked = (request.params as { preset: string }).preset;
     const { preset, file, bytes } = await registry.presetFile(asked);
-    // What a key may not use it does not learn of, be it configured or not.
+    // A model that a key may not use is hidden from it, whether configured or not.
     const model = directory.find(preset.name) ?? { name: preset.name, aliases: [] };
     if (!mayUse(request.identity.caller, model) || onlyModels?.includes(model.name) === false)
       throw notFound(visible(request), asked);
@@ -153,7 +153,7 @@ export function registerModelRoutes(app: FastifyInstance, options: ModelRoutesOp
         },
       );
     const { name } = named(request, (request.params as { "*": string })["*"]);
-    // Without it its running requests may finish first.
+    // Without it, running requests may finish first.
     const removed = await registry.unregister(name);
     if (cleanup === "true") await control.modelAct(removed.name, "unload").catch(ifGone);
     return await reply.code(204).send();
@@ -194,7 +194,7 @@ function downloadOf(preset: Preset, pulls: readonly PullStatus[]): object | null
 /** Named in the query or in the body. */
 function modelName({ query, body }: FastifyRequest): string {
   const inQuery = (query as { readonly model_name?: unknown }).model_name;
-  // Named twice it is a list.
+  // A repeated parameter is a list.
   if (inQuery !== undefined && typeof inQuery !== "string")
     throw new AssistantError("invalid_request", "model_name is more than once in the query.", { param: "model_name" });
   const inBody = body === undefined || body === null ? undefined : checkedBody(NamedModel, body).model_name;
@@ -207,13 +207,13 @@ function modelName({ query, body }: FastifyRequest): string {
   );
 }
 
-/** A model of a service is there without being loaded. */
+/** A remote model is available without being loaded. */
 const isLoaded = ({ instances }: DaemonStatus, { name, source }: ModelSpec): boolean =>
   source.type === "provider" ||
   source.type === "worker" ||
   instances.some((instance) => instance.model === name && instance.state === "ready");
 
-/** MiB of GPU memory that instances of a model take. */
+/** GPU memory used by a model's instances, MiB. */
 function vramMb(instances: readonly InstanceStatus[], { name }: ModelSpec): number {
   const onGpus = instances.filter(
     ({ model, device, state }) => model === name && device !== "cpu" && state === "ready",
@@ -222,7 +222,7 @@ function vramMb(instances: readonly InstanceStatus[], { name }: ModelSpec): numb
   return Math.round(bytes / MIB);
 }
 
-/** In this API a download that fails is the fault of the order. */
+/** In this API, a failed download is a client error. */
 function badRequest(error: unknown): never {
   if (!isAssistantError(error) || ["model_not_found", "model_exists", "internal"].includes(error.code)) throw error;
   throw new AssistantError("invalid_request", error.message, {
@@ -232,7 +232,7 @@ function badRequest(error: unknown): never {
   });
 }
 
-/** The reload that a deletion brings may have stopped it already. */
+/** The reload caused by the deletion may have stopped it already. */
 function ifGone(error: unknown): void {
   if (!isAssistantError(error) || error.code !== "model_not_found") throw error;
 }

@@ -28,7 +28,7 @@ const LogsQuery = Type.Object({
   task_id: text("Only lines of this task.", { minLength: 1 }),
 });
 
-/** How the daemon is, and what it has done. */
+/** The daemon's status and statistics. */
 export function registerMonitorRoutes(app: FastifyInstance, { monitor, version }: MonitorRoutesOptions): void {
   const service = { service: "assistant", version };
   const probe = (describe: (typeof described)["root"]) => ({ config: { scope: null, describe } }) as const;
@@ -69,7 +69,7 @@ export function registerMonitorRoutes(app: FastifyInstance, { monitor, version }
   });
 }
 
-/** A query whose numbers are texts, as all of it is. */
+/** A query with numbers, which arrive as strings. */
 function withNumbers({ query }: FastifyRequest, names: readonly string[]): Record<string, unknown> {
   const given = Object.entries(query as Record<string, unknown>);
   return Object.fromEntries(given.map(([name, value]) => [name, names.includes(name) ? Number(value) : value]));

@@ -4,7 +4,7 @@ import type { TaskEvent } from "../../../tasks/follow.ts";
 import { taskResponse } from "../../../tasks/wire.ts";
 import { errorBody } from "./error-body.ts";
 
-/** What happens to a task as an event stream. A client that disconnects changes nothing of the task. */
+/** The events of a task as an event stream. A disconnect has no effect on the task. */
 export const eventsOf = (events: AsyncIterable<TaskEvent>, requestId: string): Readable =>
   Readable.from(
     (async function* () {

@@ -27,7 +27,7 @@ export interface TaskRoutesOptions extends Pick<ConversationRoutesOptions, "conv
   /** Null: there are none, and no routes for them. */
   readonly tasks: Tasks | null;
   readonly authorizer: Pick<Authorizer, "admitLater">;
-  /** The listener serves these models alone; null: all. */
+  /** The listener only serves these models; null: all. */
   readonly onlyModels: readonly string[] | null;
 }
 
@@ -44,13 +44,13 @@ const Query = Type.Object({
   after: text("`next` of the page before.", { minLength: 1 }),
 });
 
-/** Makes tasks, shows them, and ends them. */
+/** Creates, shows and cancels tasks. */
 export function registerTaskRoutes(app: FastifyInstance, options: TaskRoutesOptions): void {
   const { tasks, authorizer } = options;
   if (tasks === null) return;
   const create = async (request: FastifyRequest, reply: FastifyReply, orders: readonly TaskOrder[]) => {
     const { identity } = request;
-    // Each counts as a request that has begun, if they are accepted.
+    // Each counts as a started request, if they are accepted.
     const takeBack = authorizer.admitLater(identity, orders.length);
     try {
       return await tasks.create(orders, identity.caller, originOf(request, reply));
@@ -106,7 +106,7 @@ export function registerTaskRoutes(app: FastifyInstance, options: TaskRoutesOpti
     return reportOf(task.id, task.value, delivery);
   });
   app.get(`${PREFIX}/:id/stream`, open(described.stream), async (request, reply) => {
-    // What is wrong is said before there is a stream.
+    // Errors are reported before the stream starts.
     await tasks.get(idOf(request), ownerOf(request));
     return await reply
       .type("text/event-stream")
@@ -129,7 +129,7 @@ export function registerTaskRoutes(app: FastifyInstance, options: TaskRoutesOpti
   });
 }
 
-/** A task as its caller means it. Rejects with `invalid_request`, `model_not_found`, … naming the field. */
+/** A caller's task. Rejects with `invalid_request`, `model_not_found`, … naming the field. */
 async function orderOf(
   given: unknown,
   caller: Caller,
@@ -169,7 +169,7 @@ async function orderOf(
 
 function timeOf(written: string): number {
   const time = Date.parse(written);
-  // The 31st of February would be taken for a day in March.
+  // Otherwise the 31st of February would become a day in March.
   const [year, month, day] = written.slice(0, 10).split("-").map(Number) as [number, number, number];
   const isDay = new Date(Date.UTC(year, month - 1, day)).getUTCDate() === day;
   if (!Number.isNaN(time) && isDay) return time;
@@ -182,7 +182,7 @@ function timeOf(written: string): number {
   );
 }
 
-/** Errors about the chat request, under the names that a task has for its fields. */
+/** Errors about the chat request, with the task's names for its fields. */
 const inClientsNames = (body: TaskBody, check: () => unknown): unknown =>
   renaming((param) => {
     if (body.output_schema !== undefined && param.startsWith("response_format"))
@@ -190,14 +190,14 @@ const inClientsNames = (body: TaskBody, check: () => unknown): unknown =>
     return param === "stop" || param.startsWith("stop[") ? param.replace("stop", "stop_sequences") : param;
   }, check);
 
-/** Names the task of a batch that an error is about. */
+/** Adds the index of the task in a batch to an error. */
 const within =
   (prefix: string) =>
   (error: unknown): never => {
     throw renamed(error, (param) => prefix + param);
   };
 
-/** Runs what may throw, and renames the field that the error is about. */
+/** Runs a function that may throw, and renames the field in its error. */
 function renaming<T>(rename: (param: string) => string, run: () => T): T {
   try {
     return run();
@@ -220,7 +220,7 @@ function renamed(error: unknown, rename: (param: string) => string): unknown {
 
 const idOf = ({ params }: FastifyRequest): string => (params as { readonly id: string }).id;
 
-/** The request's trace; of one that has none, its id. */
+/** The request's trace; without a trace, its id. */
 function originOf({ raw }: FastifyRequest, reply: FastifyReply): TaskOrigin {
   const span = spanOfRequest(raw);
   return span === null
@@ -228,5 +228,5 @@ function originOf({ raw }: FastifyRequest, reply: FastifyReply): TaskOrigin {
     : { traceId: span.traceId, trace: span.headers };
 }
 
-/** Whose tasks a request may see. */
+/** The tenant whose tasks a request may see. */
 const ownerOf = ({ identity }: FastifyRequest): Owner => ownerOfIdentity(identity);

@@ -5,7 +5,7 @@ import { type Compatibility, requiredMib } from "../../../models/presets/compati
 import { type Presets, quantizations } from "../../../models/presets/preset.ts";
 import { providers } from "../../../registry/registry.ts";
 
-/** Tokens of context where a request or a preset does not say. */
+/** Tokens of context if neither a request nor a preset sets it. */
 export const DEFAULT_CONTEXT_WINDOW = 4096;
 
 export const Registration = Type.Object({
@@ -13,7 +13,7 @@ export const Registration = Type.Object({
   provider: Type.Enum([...providers], { required: true }),
   config: Type.Object({}, { required: true }),
 });
-// `config` is checked by the schema of its provider.
+// `config` is validated by the schema of its provider.
 export const RegistrationHead = { ...Registration, properties: { ...Registration.properties, config: {} } };
 
 export const LocalConfig = Type.Object({
@@ -48,7 +48,7 @@ export const CompatibilityQuestion = Type.Object({
 
 export const NamedModel = Type.Object({ model_name: text("Name of the model.", { minLength: 1 }) });
 
-/** A model as this API describes it. */
+/** A model in this API's format. */
 export function modelInfo(
   model: ModelSpec,
   provider: string,
@@ -57,7 +57,7 @@ export function modelInfo(
 ): object {
   const { name, kind, load, sampling, aliases, engine, nodes } = model;
   const { generates } = modelKinds[kind];
-  // Of a model elsewhere it may not be known.
+  // May be unknown for a remote model.
   const context = load.contextTokens > 0 ? load.contextTokens : null;
   return {
     name,
