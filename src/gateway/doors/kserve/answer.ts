@@ -5,7 +5,7 @@ import type { OutputTensor } from "./tensors.ts";
 /** The only version of every model. */
 export const MODEL_VERSION = "1";
 
-/** An answer, whichever way it goes. */
+/** An answer, streamed or not. */
 export interface InferResponse {
   readonly model: string;
   /** The request's; "": it had none. */
@@ -38,13 +38,13 @@ interface Answer {
   readonly usage?: Usage | null;
 }
 
-/** The outputs of one call, made from its answer in OpenAI's format. */
+/** The outputs of one call, created from its answer in OpenAI's format. */
 export class AnswerTensors {
   readonly #head: Pick<InferResponse, "model" | "id">;
-  /** Null: those that there are. */
+  /** Null: the default ones. */
   readonly #wanted: ReadonlySet<string> | null;
   readonly #extra: readonly string[];
-  /** The end of a stream, which the counts of tokens follow. */
+  /** The end of a stream, followed only by the token counts. */
   #last: Choice | null = null;
   #usage: Usage = {};
 
@@ -63,7 +63,7 @@ export class AnswerTensors {
       : this.#response([embeddings(inOrder(data).map(({ embedding }) => embedding)), ...this.#counts()], {});
   }
 
-  /** A part of a streamed answer; null: it says nothing yet. */
+  /** A part of a streamed answer; null: nothing yet. */
   chunk(chunk: JsonObject): InferResponse | null {
     const { choices = [], usage } = chunk as Answer;
     if (usage) this.#usage = usage;

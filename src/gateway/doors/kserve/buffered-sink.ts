@@ -3,10 +3,10 @@ import type { AnswerSink } from "../../../core/inference.ts";
 import { GatheredSink } from "../../../inference/gathered-sink.ts";
 import { HEADER_LENGTH } from "../../../upstreams/kserve/receiver.ts";
 
-/** Writes a whole answer anew for a client: takes its bytes and the length of its JSON. */
+/** Rewrites a complete answer for a client, from its bytes and the length of its JSON. */
 type Rewrite = (bytes: Buffer, headBytes: number) => { readonly bytes: Buffer; readonly type: string };
 
-/** Collects a handler's answer, which the client gets in another form. */
+/** Buffers a handler's answer, which is converted for the client. */
 export class BufferedSink extends GatheredSink {
   readonly #client: AnswerSink;
   readonly #rewrite: Rewrite;
@@ -38,7 +38,7 @@ export class BufferedSink extends GatheredSink {
   }
 }
 
-/** The length of an answer's JSON, behind which binary tensors come; null: it is JSON alone. */
+/** The length of an answer's JSON, followed by binary tensors; null: it is only JSON. */
 export function headBytesIn(headers: readonly string[]): number | null {
   const at = headers.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === HEADER_LENGTH);
   return at < 0 ? null : Number(headers[at + 1]);

@@ -11,12 +11,12 @@ import { handlerCall, isHandler } from "./handler.ts";
 import { decodeInference } from "./infer.ts";
 import type { KserveModels } from "./models.ts";
 
-/** A request that was delegated this often is served here or nowhere. */
+/** After this many delegations, a request is served here or refused. */
 const MAX_DEPTH = 4;
 const DELEGATED_FROM = "x-delegated-from";
 const DELEGATION_DEPTH = "x-delegation-depth";
 
-/** Inference by capability: what is asked for is in headers `X-Capability-*`. */
+/** Inference by capability, given in headers `X-Capability-*`. */
 export const capabilityRoutes = (models: KserveModels): readonly InferenceRoute[] => [
   route("/infer", async (bytes, headers) => decodeProtobuf(models, bytes, headers)),
   route("/infer/json", async (bytes, headers) => decodeInference(models, bytes, headers, null, false)),
@@ -50,10 +50,7 @@ const route = (
   },
 });
 
-/**
- * Whoever has delegated the request does not get it back. Throws `invalid_request`, and `capability_not_found` for one
- * that goes round.
- */
+/** Delegators do not receive the request again. Throws `invalid_request`, and `capability_not_found` for a loop. */
 function delegation(headers: IncomingHttpHeaders): { readonly hops: readonly string[]; readonly depth: number } {
   const written = headers[DELEGATION_DEPTH]?.toString() ?? "0";
   if (!/^\d{1,3}$/.test(written))
@@ -82,7 +79,7 @@ function delegation(headers: IncomingHttpHeaders): { readonly hops: readonly str
   return { hops, depth };
 }
 
-/** Nobody is left who could serve a delegated request: it has been with all who offer what it asks for. */
+/** No replica is left for a delegated request: all that offer the capabilities have had it. */
 const unserved = (error: AssistantError, depth: number): AssistantError =>
   error.code === "node_unavailable" || error.code === "worker_unavailable"
     ? new AssistantError(

@@ -11,20 +11,20 @@ import type { InferRequest } from "./request.ts";
 import { isAlias, NO_SETTINGS, type Settings, settingsOf } from "./settings.ts";
 import { invalidTensor, type Tensor } from "./tensors.ts";
 
-/** A call as the core takes it, and what makes tensors of its answer. */
+/** A call for the core, and how to convert its answer to tensors. */
 export interface DecodedInfer {
   readonly call: Omit<DecodedBody, "translate"> & Pick<InferenceCall, "operation" | "wire">;
   readonly answer: AnswerTensors;
 }
 
-/** Tensors that hold the prompt; all others are settings. */
+/** Tensors that contain the prompt; all others are settings. */
 const PROMPTS: readonly string[] = ["text_input", "messages"];
 
 const wires = { chat: "openai.chat", completion: "openai.completion", embedding: "openai.embedding" } as const;
 
 /**
- * Makes of a request's tensors the body of a completion, a chat or an embedding. `model`: undefined where there is no
- * such model, which the core refuses. `streams`: a text is streamed unless the request says otherwise. Throws
+ * Translates a request's tensors into the body of a completion, a chat or an embedding. `model`: undefined if there is
+ * no such model, which the core refuses. `streams`: text is streamed unless the request says otherwise. Throws
  * `invalid_request` naming the tensor or the parameter.
  */
 export function decodeInfer(request: InferRequest, model: ModelSpec | undefined, streams: boolean): DecodedInfer {
@@ -88,7 +88,7 @@ function decoded(
   };
 }
 
-/** Parts of a streamed answer do not say to which of several they belong. */
+/** Parts of a streamed answer do not say which of several answers they belong to. */
 function requireOneAnswer({ n, n_cmpl: alsoN }: JsonObject): void {
   for (const [name, value] of Object.entries({ n, n_cmpl: alsoN }))
     if (typeof value === "number" && value > 1) throw invalid(name, `"${name}" must be 1 if the answer is streamed.`);

@@ -31,7 +31,7 @@ export const kserveDoor = (models: KserveModels): Door => ({
     route("generate_stream", (bytes, headers, named) => {
       const { call, answer } = generate(models, bytes, headers, named, true);
       const translator = generateTranslator(answer);
-      // What is not streamed is a stream of one event.
+      // An answer that is not streamed becomes a stream of one event.
       return translated(call, {
         ...translator,
         whole: (whole) =>
@@ -53,10 +53,10 @@ const route = (
   return {
     path,
     name: `/v2/models/{model}/${verb}`,
-    // What is asked for depends on the model: `decode` says it.
+    // The operation depends on the model: `decode` determines it.
     operation: "completion",
     wire: "openai.completion",
-    // Triton reads no content type, and its clients send none; pages of other origins are refused for their origin.
+    // Triton ignores content types, and its clients send none; pages of other origins are refused by the origin check.
     checkHeaders: () => {},
     decode: (bytes, headers, target: RequestTarget) =>
       decode(bytes, headers, namedBy(parametersOf(path, target)["*"] ?? "")),

@@ -3,18 +3,18 @@ import type { CallBody, InferenceCall } from "../../../core/inference.ts";
 import { answers, type ModelSpec } from "../../../core/model.ts";
 import type { DecodedBody } from "../../front/door.ts";
 
-/** Whether a model is asked with tensors that are passed on as they come. */
+/** Whether a model accepts tensors unchanged. */
 export const isHandler = (model: ModelSpec | undefined): boolean => model !== undefined && answers(model, "tensors");
 
-/** What a request names. */
+/** A request's selector. */
 export interface Target {
   readonly spec: ModelSpec | undefined;
-  /** Its name; "": the capabilities say it. */
+  /** Its name; "": selected by capabilities. */
   readonly model: string;
   readonly capabilities?: CapabilityQuery;
 }
 
-/** A call of a handler, whose answer is passed on as it comes too. */
+/** A call of a handler, whose answer is also passed on unchanged. */
 export const handlerCall = (
   { model, capabilities }: Target,
   body: CallBody,

@@ -11,7 +11,7 @@ export const EVENT_STREAM = "text/event-stream; charset=utf-8";
 export const eventOf = (value: object): string => `data: ${JSON.stringify(value)}\n\n`;
 const jsonOnly = (): boolean => false;
 
-/** `infer`, or with `streams` the same in events: of a handler its own tensors, of a model text and settings. */
+/** `infer`, or with `streams` the same as events: for a handler its own tensors, for a model text and settings. */
 export function decodeInference(
   models: KserveModels,
   bytes: Buffer,
@@ -41,7 +41,7 @@ export function decodeInference(
     end: () => eventOf(inferJson(answer.end(), jsonOnly)),
     whole: (whole) => {
       if (!streams) return inferJson(answer.whole(whole), isBinary);
-      // What is not streamed is a stream of one event.
+      // An answer that is not streamed becomes a stream of one event.
       return new RawAnswer(Buffer.from(eventOf(inferJson(answer.whole(whole), jsonOnly))), [
         "Content-Type",
         EVENT_STREAM,

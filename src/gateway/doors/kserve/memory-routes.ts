@@ -9,18 +9,18 @@ import type { KserveModels } from "./models.ts";
 import { namedBy } from "./request.ts";
 
 const IndexBody = Type.Object({ ready: flag("Only models that are ready.") });
-/** What Triton's clients send with it, of which nothing else can be obeyed. */
+/** Parameters that Triton's clients send, of which no others are supported. */
 const ActBody = Type.Object({
   parameters: Type.Object({ unload_dependents: flag("Has no effect: no model depends on another.") }),
 });
 
-/** For probes of whoever runs the daemon: needs no key. */
+/** For health probes: needs no key. */
 const open = { config: { scope: null } } as const;
 const admin = { config: { scope: "admin", announced: true } } as const;
 
 /** Metadata, health, and the model repository. */
 export function registerMemoryRoutes(app: FastifyInstance, models: KserveModels): void {
-  // Triton's clients send JSON without saying so, or nothing.
+  // Triton's clients send JSON without a content type, or nothing.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "buffer" }, readJson);
 

@@ -1,14 +1,14 @@
 import { answers, type ModelSpec, type Operation } from "../../../core/model.ts";
 import type { Datatype } from "./tensors.ts";
 
-/** A tensor as a model's metadata lists it; -1: a dimension of any size. */
+/** A tensor as listed in a model's metadata; -1: a dimension of any size. */
 export interface TensorMetadata {
   readonly name: string;
   readonly datatype: Datatype;
   readonly shape: readonly number[];
 }
 
-/** What this protocol asks models for. */
+/** The operations of this protocol. */
 export type TensorOperation = Extract<Operation, "chat" | "completion" | "embedding">;
 
 const tensor = (name: string, datatype: Datatype, ...shape: readonly number[]): TensorMetadata => ({
@@ -21,7 +21,7 @@ const TEXT = tensor("text_input", "BYTES", -1);
 const MESSAGES = tensor("messages", "BYTES", 1);
 const INPUT_TOKENS = tensor("num_input_tokens", "UINT32", 1);
 
-/** Inputs that say how an answer is made. Parameters of the same names do the same. */
+/** Inputs that control the answer. Parameters with the same names do the same. */
 const SETTINGS: readonly TensorMetadata[] = [
   tensor("sampling_parameters", "BYTES", 1),
   tensor("stream", "BOOL", 1),
@@ -61,10 +61,10 @@ const NONE: ModelTensors = { inputs: [], outputs: [] };
 
 type Answering = Pick<ModelSpec, "kind" | "operations">;
 
-/** What a model takes and gives. Models of other kinds than text have no tensors here. */
+/** A model's inputs and outputs. Models other than text models have no tensors here. */
 export const tensorsOf = (model: Answering): ModelTensors =>
   answers(model, "embedding") ? EMBEDDING : answers(model, "chat") || answers(model, "completion") ? GENERATING : NONE;
 
-/** What a text is to the model: one to continue, wherever the model does that. */
+/** How a model uses text: it continues it, if it can. */
 export const operationFor = (model: Answering, isChat: boolean): TensorOperation =>
   answers(model, "embedding") ? "embedding" : isChat || !answers(model, "completion") ? "chat" : "completion";

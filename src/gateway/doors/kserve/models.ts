@@ -12,17 +12,17 @@ import type { Target } from "./handler.ts";
 import { type TensorMetadata, type TensorOperation, tensorsOf } from "./model-tensors.ts";
 import type { InferRequest, Named } from "./request.ts";
 
-/** What says which model a request is for. */
+/** The fields that select a request's model. */
 type Asked = Named & Pick<InferRequest, "capabilities">;
 
-/** What models are asked for here, the most usual first. */
+/** Possible operations, the most common first. */
 const OPERATIONS: readonly (TensorOperation | "tensors")[] = ["tensors", "completion", "chat", "embedding"];
 
 export interface KserveModelsOptions {
   readonly directory: ModelDirectory;
   readonly control: Pick<ControlPort, "status" | "modelAct" | "isDrained">;
   readonly version: string;
-  /** The listener serves these models alone; null: all. */
+  /** The listener only serves these models; null: all. */
   readonly onlyModels: readonly string[] | null;
   readonly isStopping: () => boolean;
 }
@@ -49,7 +49,7 @@ export interface IndexEntry {
   readonly reason: string;
 }
 
-/** What the protocol tells of the server and its models, for HTTP and gRPC alike. */
+/** The protocol's information about the server and its models, for HTTP and gRPC alike. */
 export class KserveModels {
   readonly #options: KserveModelsOptions;
 
@@ -71,8 +71,8 @@ export class KserveModels {
   }
 
   /**
-   * The model that a request is read for; undefined: there is none, which the core says. Throws `invalid_request` where
-   * none is named.
+   * The model that a request is parsed for; undefined: there is none, which the core reports. Throws `invalid_request`
+   * if none is named.
    */
   asked(request: Asked, headers: IncomingHttpHeaders): ModelSpec | undefined {
     const { directory, onlyModels } = this.#options;
@@ -95,10 +95,7 @@ export class KserveModels {
     return { name: named.model, versions: [MODEL_VERSION], platform: platformOf(model), ...tensorsOf(model) };
   }
 
-  /**
-   * Whether requests for the model are answered, though they may have to wait for it to load. Throws as `metadata`
-   * does.
-   */
+  /** Whether requests for the model can be served, even if they must wait for it to load. Throws like `metadata`. */
   async isModelReady(caller: Caller, named: Named): Promise<boolean> {
     const { name } = this.#find(caller, named);
     return this.isReady() && faultOf(await this.#options.control.status(), name) === null;
@@ -114,8 +111,8 @@ export class KserveModels {
   }
 
   /**
-   * Loads or unloads a model, and resolves when that has happened. Rejects with why it has not, or with the signal's
-   * reason.
+   * Loads or unloads a model, and resolves when that is done. Rejects with the reason of a failure, or with the
+   * signal's reason.
    */
   async act(caller: Caller, name: string, action: "load" | "unload", signal: AbortSignal): Promise<void> {
     const { control } = this.#options;
@@ -133,8 +130,8 @@ export class KserveModels {
   }
 
   /**
-   * The same with what the core is to look for. A handler may be called by the `type` of its capability, and by its
-   * `model` as version.
+   * The same with the core's selector. A handler may be called by the `type` of its capability, with its `model` as
+   * version.
    */
   target(request: Asked, headers: IncomingHttpHeaders): Target {
     const { directory, onlyModels } = this.#options;

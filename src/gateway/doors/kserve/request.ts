@@ -7,7 +7,7 @@ import { invalid, mustBe, object, type Rule, shown, text } from "../../canonical
 import { capabilitiesOf } from "../../front/selector.ts";
 import { invalidTensor, type Tensor, tensorFromBinary, tensorFromJson, tensorHead } from "./tensors.ts";
 
-/** A request for an inference, whichever way it came. */
+/** An inference request, over HTTP or gRPC. */
 export interface InferRequest {
   /** Name or alias. */
   readonly model: string;
@@ -16,14 +16,14 @@ export interface InferRequest {
   /** Repeated in the answer; "": it has none. */
   readonly id: string;
   readonly parameters: JsonObject;
-  /** The parameter `capability`, which is not among `parameters`. Missing: none are asked for. */
+  /** The parameter `capability`, which is not in `parameters`. Missing: none. */
   readonly capabilities?: CapabilityQuery;
   readonly inputs: readonly Tensor[];
-  /** Names of the outputs that are wanted; empty: those that a model gives of itself. */
+  /** Names of the requested outputs; empty: the default ones. */
   readonly outputs: readonly string[];
 }
 
-/** The model that a path names. */
+/** The model named by a path. */
 export type Named = Pick<InferRequest, "model" | "version">;
 
 /** Which outputs of an HTTP answer are binary. */
@@ -34,7 +34,7 @@ export const MAX_TENSORS = 64;
 const FIELDS = ["id", "parameters", "inputs", "outputs", "model_name", "model_version"];
 const list: Rule = { passes: Array.isArray, expected: "an array" };
 
-/** The path's rest behind `/v2/models/`, whose name may hold slashes. */
+/** The rest of the path after `/v2/models/`, where a name may contain slashes. */
 export function namedBy(rest: string): Named {
   const [, model = rest, version = ""] = /^(.+)\/versions\/([^/]+)$/.exec(rest) ?? [];
   return { model, version };
@@ -85,7 +85,7 @@ export function inferRequestOf(
   };
 }
 
-/** The body of `generate`: tensors of one text, and parameters beside them or under `parameters`. */
+/** The body of `generate`: tensors of one text, and parameters next to them or under `parameters`. */
 export function generateRequestOf(bytes: Buffer, named: Named): InferRequest {
   const { id, parameters, text_input: prompt, messages, ...others } = parseBody(bytes).json;
   const inputs = [
@@ -101,7 +101,7 @@ export function generateRequestOf(bytes: Buffer, named: Named): InferRequest {
   };
 }
 
-/** The parameter `capability` chooses the model: an object, or its JSON text where parameters are no objects. */
+/** The parameter `capability` selects the model: an object, or its JSON text if parameters cannot be objects. */
 export function withoutCapability(given: JsonObject): Pick<InferRequest, "parameters" | "capabilities"> {
   const { capability, ...parameters } = given;
   const capabilities = capabilitiesOf(capability, "capability");
@@ -165,7 +165,7 @@ function inputsOf(value: unknown, binary: Buffer): readonly Tensor[] {
     mustBe(text, entry["datatype"], `${at}.datatype`);
     mustBe(list, entry["shape"], `${at}.shape`);
     const head = tensorHead(name, entry["datatype"] as string, entry["shape"] as unknown[]);
-    // MLServer's clients say in it what is said by the datatype already.
+    // MLServer's clients use it to repeat the datatype.
     const { binary_data_size: size, content_type: _, ...others } = objectOf(entry["parameters"], `${at}.parameters`);
     refuseOthers(others, `${at}.parameters`);
     if (size === undefined) return tensorFromJson(head, entry["data"]);

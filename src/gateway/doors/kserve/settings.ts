@@ -5,43 +5,43 @@ import { boolean, integer, invalid, isObject, mustBe, type Rule, shown } from ".
 import type { TensorOperation } from "./model-tensors.ts";
 import { invalidTensor, type Tensor } from "./tensors.ts";
 
-/** What parameters and settings tensors ask for. */
+/** The content of parameters and settings tensors. */
 export interface Settings {
-  /** Fields of the request as OpenAI's API and the engines name them. */
+  /** Fields of the request, as named by OpenAI's API and the engines. */
   readonly fields: JsonObject;
-  /** Whether the answer is streamed; null: not said. */
+  /** Whether the answer is streamed; null: not specified. */
   readonly stream: boolean | null;
-  /** Outputs that are given beside the usual ones. */
+  /** Outputs in addition to the default ones. */
   readonly extraOutputs: readonly string[];
-  /** 0–100, higher first; null: not said. */
+  /** 0–100, higher first; null: not specified. */
   readonly priority: number | null;
-  /** Milliseconds after which an answer that has not begun is of no use, or null. */
+  /** Milliseconds until the deadline for the start of an answer, or null. */
   readonly timeoutMs: number | null;
 }
 
-/** Names of TensorRT-LLM and vLLM, by which clients of Triton know these fields. */
+/** Names of TensorRT-LLM and vLLM, which clients of Triton use for these fields. */
 const ALIASES: Readonly<Record<string, string>> = {
   stop_words: "stop",
   random_seed: "seed",
   repetition_penalty: "repeat_penalty",
 };
 
-/** Nothing asked for. */
+/** No settings. */
 export const NO_SETTINGS: Settings = { fields: {}, stream: null, extraOutputs: [], priority: null, timeoutMs: null };
 
 export const isAlias = (name: string): boolean => Object.hasOwn(ALIASES, name);
 
-/** Parts of the request that the protocol has tensors for, or that are ours to set. */
+/** Parts of the request for which the protocol has tensors, or that are set here. */
 const NOT_PARAMETERS = new Set(["model", "messages", "prompt", "input", "stream_options", "text_input"]);
 
-/** What would need what is not here, by name, unless the value asks for nothing. */
+/** Unsupported features, by name, unless the value disables them. */
 const UNSUPPORTED: Readonly<Record<string, string>> = {
   sequence_id: "Send the whole conversation in each request: nothing is stored between them.",
   return_logprobs: "Use /v1/completions, whose answers have `logprobs`.",
   return_cumulative_logprob: "Use /v1/completions, whose answers have `logprobs`.",
   capabilities: "Send `capability`, an object or its JSON text.",
 };
-/** They say nothing without what is refused above, or what holds anyway. */
+/** Without effect unless a feature refused above is used, or always true. */
 const WITHOUT_EFFECT = new Set([
   "sequence_start",
   "sequence_end",
@@ -49,13 +49,13 @@ const WITHOUT_EFFECT = new Set([
   "triton_enable_empty_final_response",
 ]);
 
-/** Triton counts priorities down from 1, the highest; 0: the default one. */
+/** Triton counts priorities from 1, the highest; 0: the default. */
 const HIGHEST_PRIORITY = 101;
 const MICROSECONDS = 1_000;
 
 /**
- * Reads the parameters of a request and the tensors that do the same. Throws `invalid_request` for what cannot be
- * obeyed. Values of fields themselves are checked where those of every request are.
+ * Parses the parameters of a request and the equivalent tensors. Throws `invalid_request` for unsupported ones. The
+ * values of fields are checked in the same place as those of all requests.
  */
 export function settingsOf(operation: TensorOperation, parameters: JsonObject, tensors: readonly Tensor[]): Settings {
   const given: Record<string, unknown> = { ...parameters };
@@ -116,7 +116,7 @@ function refuse(name: string, value: unknown): void {
   });
 }
 
-/** vLLM's backend takes them as one JSON text. */
+/** vLLM's backend accepts them as one JSON string. */
 function samplingOf(value: unknown): JsonObject {
   if (value === undefined || value === null) return {};
   const read = parsedFor({ passes: isObject, expected: "" }, value);
@@ -127,9 +127,7 @@ function samplingOf(value: unknown): JsonObject {
   );
 }
 
-/**
- * A value for a field, where numbers, lists and objects were written as text: so older clients send what is no integer.
- */
+/** A value for a field; numbers, lists and objects may be strings, as older clients send everything but integers. */
 function asWritten(operation: TensorOperation, name: string, value: unknown): unknown {
   const fields = Object.hasOwn(fieldTable, name) ? fieldTable[name] : undefined;
   const rule = fields?.find(({ operations }) => operations.includes(operation));
@@ -146,7 +144,7 @@ function parsedFor({ passes }: Pick<Rule, "passes" | "expected">, value: unknown
   }
 }
 
-/** JSON has none but finite numbers: written anew, another would count as missing. */
+/** JSON only has finite numbers: in JSON, others would count as missing. */
 function requireFinite(name: string, value: unknown): void {
   const found = [value].flat().find((each) => typeof each === "number" && !Number.isFinite(each));
   if (found !== undefined) throw invalid(name, `"${name.slice(0, 60)}" must be a finite number; found ${found}.`);

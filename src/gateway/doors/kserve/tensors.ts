@@ -1,6 +1,6 @@
 import { AssistantError } from "../../../core/errors.ts";
 
-/** Bytes of an element in little-endian binary form; null: each element has its length before it. */
+/** Bytes of an element in little-endian binary form; null: each element is preceded by its length. */
 const elementBytes = {
   BOOL: 1,
   UINT8: 1,
@@ -16,7 +16,7 @@ const elementBytes = {
   BYTES: null,
 } as const;
 
-/** Datatypes of the Open Inference Protocol that tensors here may have: all but FP16 and BF16. */
+/** Supported datatypes of the Open Inference Protocol: all except FP16 and BF16. */
 export type Datatype = keyof typeof elementBytes;
 export const datatypes = Object.keys(elementBytes);
 type Element = string | number | boolean;
@@ -27,7 +27,7 @@ export interface TensorHead {
   readonly shape: readonly number[];
 }
 
-/** Elements in row-major order. Those of BYTES are text, for every model here reads and writes text. */
+/** Elements in row-major order. BYTES are text, since every model here reads and writes text. */
 export interface Tensor extends TensorHead {
   readonly data: readonly Element[];
 }
@@ -38,17 +38,17 @@ export interface OutputTensor extends Tensor {
 }
 
 export const MAX_DIMENSIONS = 8;
-/** OpenAI's limit on the inputs of one request. */
+/** OpenAI's limit for the inputs of one request. */
 const MAX_ELEMENTS = 2048;
 const LENGTH_BYTES = 4;
 
-/** `invalid_request` about a tensor of the request, which `param` names. */
+/** `invalid_request` about a tensor of the request, named by `param`. */
 export const invalidTensor = (name: string, problem: string): AssistantError =>
   new AssistantError("invalid_request", `The input tensor ${JSON.stringify(name.slice(0, 100))} ${problem}.`, {
     param: name.slice(0, 100),
   });
 
-/** Throws `invalid_request` for a datatype or a shape that no tensor has here. */
+/** Throws `invalid_request` for an unsupported datatype or shape. */
 export function tensorHead(name: string, datatype: string, shape: readonly unknown[]): TensorHead {
   if (!Object.hasOwn(elementBytes, datatype))
     throw invalidTensor(
@@ -65,7 +65,7 @@ export function tensorHead(name: string, datatype: string, shape: readonly unkno
   return { name, datatype: datatype as Datatype, shape: shape as number[] };
 }
 
-/** The tensor with these elements. Throws `invalid_request` where shape or datatype say otherwise. */
+/** The tensor with these elements. Throws `invalid_request` if they do not match shape or datatype. */
 export function tensorOf(head: TensorHead, data: readonly unknown[]): Tensor {
   const { name, datatype, shape } = head;
   const count = product(shape);
@@ -85,7 +85,7 @@ export function tensorFromJson(head: TensorHead, data: unknown): Tensor {
   return tensorOf(head, Array.isArray(data[0]) ? data.flat(MAX_DIMENSIONS) : data);
 }
 
-/** From the binary form. Throws `invalid_request` where the bytes do not fill the shape exactly. */
+/** From the binary form. Throws `invalid_request` if the bytes do not fill the shape exactly. */
 export function tensorFromBinary(head: TensorHead, bytes: Buffer): Tensor {
   const { name, datatype, shape } = head;
   const size = elementBytes[datatype];
@@ -133,7 +133,7 @@ function isElement(datatype: Datatype, element: unknown): boolean {
   return typeof element === "number" && (datatype.startsWith("FP") || Number.isInteger(element));
 }
 
-/** At most one more than `count`, which is wrong then. */
+/** At most one more than `count`, which is an error then. */
 function textsOf(name: string, bytes: Buffer, count: number): string[] {
   const texts: string[] = [];
   for (let offset = 0; offset < bytes.length && texts.length <= count; ) {

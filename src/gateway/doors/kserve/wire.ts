@@ -5,7 +5,7 @@ import { type InferResponse, MODEL_VERSION } from "./answer.ts";
 import type { IsBinary } from "./request.ts";
 import { binaryOf } from "./tensors.ts";
 
-/** The protocol's errors are a text: what is wrong and what to do. */
+/** The protocol's errors are a text: the problem and the remedy. */
 export const errorText = ({ message, remedy }: Pick<AssistantError, "message" | "remedy">): string =>
   remedy === null ? message : `${message} ${remedy}`;
 
@@ -15,7 +15,7 @@ const head = ({ model, id }: InferResponse): JsonObject => ({
   ...(id === "" ? {} : { id }),
 });
 
-/** The answer to `infer`: JSON, behind which the tensors come that were asked for in binary form. */
+/** The response to `infer`: JSON, followed by the tensors that were requested in binary form. */
 export function inferJson(response: InferResponse, isBinary: IsBinary): JsonObject | RawAnswer {
   const binary: Buffer[] = [];
   const outputs = response.outputs.map((output) => {
@@ -36,7 +36,7 @@ export function inferJson(response: InferResponse, isBinary: IsBinary): JsonObje
   ]);
 }
 
-/** The same for `generate`: a field for each output, which is a list where it has several elements. */
+/** The same for `generate`: one field per output, a list if it has several elements. */
 export const generateJson = (response: InferResponse): JsonObject => ({
   ...head(response),
   ...Object.fromEntries(response.outputs.map(({ name, data }) => [name, data.length === 1 ? data[0] : data])),

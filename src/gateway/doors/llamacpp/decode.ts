@@ -9,7 +9,7 @@ import { queryOf, type RequestTarget } from "../../front/target.ts";
 type Decode = InferenceRoute["decode"];
 type Checked = Pick<InferenceCall, "body" | "prompt">;
 
-/** Nothing is computed, so that there is nothing for a cache to know. */
+/** Nothing is computed, so there is nothing to match with a cache. */
 const NO_PROMPT = {};
 
 const isToken = (value: unknown): boolean =>
@@ -36,7 +36,7 @@ const tokens: Rule = {
 };
 const text: Rule = { passes: isString, expected: "a string" };
 
-/** The body's `model`, else the one of the query; "": the default one. */
+/** The body's `model`, otherwise the query's; "": the default one. */
 const modelIn = (inBody: string, target: RequestTarget): string =>
   inBody === "" ? (queryOf(target).get("model") ?? "") : inBody;
 
@@ -70,8 +70,8 @@ function ofVocabulary(bytes: Buffer, target: RequestTarget, check: (json: JsonOb
 }
 
 /**
- * What is made of a chat's messages without answering them: `POST /apply-template` and
- * `/v1/chat/completions/input_tokens`. Throws as a chat's body does.
+ * What is computed from a chat's messages without answering: `POST /apply-template` and
+ * `/v1/chat/completions/input_tokens`. Throws like a chat's body.
  */
 export const decodeChat: Decode = (bytes, _, target) => {
   const { model, body, checked } = decodeBody("chat", bytes);
@@ -90,7 +90,7 @@ const isPrompt = (value: unknown): boolean => {
     const { prompt_string: written, multimodal_data: media = [] } = value;
     return isString(written) && Array.isArray(media) && media.every(isString);
   }
-  // A list of texts is a list of prompts, of which there may be one.
+  // A list of strings is a list of prompts, of which only one is allowed.
   return isString(value) || (Array.isArray(value) && value.length > 0 && value.every(isPart) && !isSeveral(value));
 };
 const isSeveral = (list: readonly unknown[]): boolean => list.length > 1 && list.every(isString);
@@ -102,7 +102,8 @@ const prompt: Rule = {
 };
 
 /**
- * `POST /completion`: the fields of `/v1/completions` but those of OpenAI's answers, and one prompt. Throws likewise.
+ * `POST /completion`: the fields of `/v1/completions` except those of OpenAI's answers, and one prompt. Throws
+ * likewise.
  */
 export const decodeCompletion: Decode = (bytes, headers, target) =>
   generating(
@@ -126,7 +127,7 @@ export const decodeInfill: Decode = (bytes, headers, target) =>
     checkExtra(json["input_extra"]);
   });
 
-/** In the order of the models that put the text around the gap first. */
+/** In the order of the models that expect the text around the gap first. */
 const infillText = ({ input_extra: extra, input_prefix: before, input_suffix: after, prompt }: JsonObject): unknown =>
   [...(Array.isArray(extra) ? extra.map((file) => (isObject(file) ? file["text"] : "")) : []), before, after, prompt]
     .filter(isString)
@@ -145,7 +146,7 @@ function checkExtra(extra: unknown): void {
   }
 }
 
-/** The fields besides the prompt are those of OpenAI's completions. */
+/** Except for the prompt, the fields are those of OpenAI's completions. */
 function otherFields(body: InferenceCall["body"]): InferenceCall["body"] {
   const { prompt, ...others } = body.json;
   const whole = { ...others, prompt: "" };

@@ -19,8 +19,7 @@ const route = (
 const COUNT = "/chat/completions/input_tokens";
 
 /**
- * What llama-server answers besides OpenAI's routes. `/completions` stays OpenAI's, as it is without a version
- * elsewhere.
+ * llama-server's routes in addition to OpenAI's. `/completions` remains OpenAI's, like other paths without a version.
  */
 export const inferenceRoutes: readonly InferenceRoute[] = [
   route("/tokenize", "tokenize", "llamacpp.tokenize", decodeTokenize),

@@ -1,6 +1,6 @@
 import type { AssistantError, ErrorCode } from "../../../core/errors.ts";
 
-/** llama-server's words for some of our codes; the others are told by their status. */
+/** llama-server's names for some of our codes; the others follow from their status. */
 const TYPES: Readonly<Partial<Record<ErrorCode, string>>> = {
   context_length_exceeded: "exceed_context_size_error",
   unsupported_capability: "not_supported_error",
@@ -14,7 +14,7 @@ const TYPES_BY_STATUS: Readonly<Record<number, string>> = {
   503: "unavailable_error",
 };
 
-/** An error as llama-server writes one, whose `code` is the status, and what we know of it besides. */
+/** An error in llama-server's format, whose `code` is the status, with our additional fields. */
 export function errorBody(error: AssistantError, requestId: string): object {
   const { code, status, message, param, remedy, counts } = error;
   const other = status < 500 ? "invalid_request_error" : "server_error";

@@ -15,15 +15,15 @@ export interface ReadRoutesOptions {
   readonly directory: ModelDirectory;
   readonly inference: InferenceCore;
   readonly authorizer: Pick<Authorizer, "admit">;
-  /** The listener serves these models alone; null: all. */
+  /** The listener only serves these models; null: all. */
   readonly onlyModels: readonly string[] | null;
   /** The slots of a model's running instances. */
   readonly slots: RunningSlots;
 }
 
 /**
- * What llama-server says of itself, for one model. Its routes that would change a running engine are refused: engines
- * are shared.
+ * llama-server's information about itself, for one model. Its routes that would change a running engine are refused:
+ * engines are shared.
  */
 export function registerReadRoutes(app: FastifyInstance, options: ReadRoutesOptions): void {
   app.get("/props", async (request) => withoutFolders(await ask(request, "llamacpp.props", options)));
@@ -68,7 +68,7 @@ const modelOf = ({ query }: FastifyRequest): string => {
   return typeof model === "string" ? model : "";
 };
 
-/** Asks an instance of the model, which is started where none runs. */
+/** Calls an instance of the model, which is started if there is none. */
 async function ask(
   request: FastifyRequest,
   wire: WireFormat,
@@ -98,7 +98,7 @@ async function ask(
   }
 }
 
-/** Where files are on this machine is nobody's business but its own. */
+/** Paths on this machine are not revealed. */
 const withoutFolders = (answer: object): object =>
   Object.fromEntries(
     Object.entries(answer).map(([name, value]) =>
@@ -106,7 +106,7 @@ const withoutFolders = (answer: object): object =>
     ),
   );
 
-/** The fields that tell how far a slot is. Others hold its prompt, or what the request set. */
+/** The fields with the progress of a slot. Others contain its prompt, or the request's settings. */
 const SHOWN = [
   "id",
   "id_task",

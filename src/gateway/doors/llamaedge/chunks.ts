@@ -15,15 +15,15 @@ export interface ChunkRoutesOptions {
   readonly directory: ModelDirectory;
   readonly inference: InferenceCore;
   readonly authorizer: Pick<Authorizer, "admit">;
-  /** The listener serves these models alone; null: all. */
+  /** The listener only serves these models; null: all. */
   readonly onlyModels: readonly string[] | null;
-  /** The text of a file that a tenant has uploaded; null: there is none with this id. Rejects with `body_too_large`. */
+  /** The text of a tenant's uploaded file; null: there is none with this id. Rejects with `body_too_large`. */
   readonly fileText: (tenant: string, id: string, maxBytes: number) => Promise<string | null>;
 }
 
-/** Dividing is done at once, and nothing else is answered meanwhile: a tenth of a second for so many. */
+/** Splitting is synchronous and blocks the daemon: a tenth of a second for this many. */
 const MAX_CHARACTERS = 2 ** 18;
-/** A character has at most three in UTF-8, those outside the basic plane four for two. */
+/** A character has at most three bytes in UTF-8; those outside the basic plane have four for two. */
 const MAX_FILE_BYTES = 3 * MAX_CHARACTERS;
 const DEFAULT_CAPACITY_TOKENS = 100;
 const MAX_CAPACITY_TOKENS = 1_000_000;
@@ -44,7 +44,7 @@ const ChunksBody = Type.Object({
   ),
 });
 
-/** `POST /v1/chunks`: a file or a text, divided for retrieval. */
+/** `POST /v1/chunks`: splits a file or a text for retrieval. */
 export function registerChunkRoutes(app: FastifyInstance, options: ChunkRoutesOptions): void {
   const config = { describe: { summary: "Split a text into chunks of a number of tokens" } };
   app.post("/v1/chunks", { config }, async (request) => {
@@ -84,7 +84,7 @@ async function textOf(
   return text;
 }
 
-/** Tokens of each unit, counted by the model's own vocabulary, in one request to it. */
+/** Tokens of each unit, counted with the model's own vocabulary, in one request to it. */
 async function tokensOf(
   units: readonly Unit[],
   wanted: string | undefined,

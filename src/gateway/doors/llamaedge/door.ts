@@ -9,7 +9,7 @@ export interface LlamaEdgeOptions extends ChunkRoutesOptions {
   readonly servers: ServersPort | null;
 }
 
-/** What LlamaEdge's servers have besides OpenAI's API. */
+/** The routes of LlamaEdge's servers in addition to OpenAI's API. */
 export const llamaEdgeDoor = ({ servers, ...options }: LlamaEdgeOptions): Door => ({
   ...bearerDoor,
   name: "llamaedge",

@@ -16,7 +16,7 @@ const Departure = Type.Object({ server_id: text(200, "As `register` returned it.
 
 const described = (summary: string) => ({ config: { scope: "admin" as const, describe: { summary } } });
 
-/** Servers that join and leave while the daemon runs, as llama-nexus has it. For keys with the scope `admin`. */
+/** Servers that are added and removed at run time, as in llama-nexus. For keys with the scope `admin`. */
 export function registerServerRoutes(app: FastifyInstance, servers: ServersPort): void {
   app.post("/admin/servers/register", described("Register a server"), async ({ body }) => {
     const { url, kind, api_key: apiKey } = checkedBody(Registration, body);

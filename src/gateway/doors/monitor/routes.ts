@@ -7,7 +7,7 @@ import { bearerDoor } from "../../front/error-body.ts";
 import type { ControlPort } from "../../ports.ts";
 import { MonitorSession } from "./session.ts";
 
-/** The version that every Prometheus reads. */
+/** The version that every Prometheus supports. */
 const TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8";
 const SOCKET_PATH = "/ws/monitor";
 
@@ -26,7 +26,7 @@ const SOCKET: RouteDescription = {
   answers: {},
 };
 
-/** `monitor` null: nothing can be watched. */
+/** `monitor` null: no events are available. */
 export const monitorDoor = (control: Pick<ControlPort, "metrics">, monitor: Monitor | null): Door => ({
   ...bearerDoor,
   name: "monitor",

@@ -3,13 +3,13 @@ import { envelope, eventTypes, matches, type Viewer } from "../../../monitor/eve
 import type { Message, Monitor } from "../../../monitor/monitor.ts";
 import type { SocketPeer, SocketSession } from "../../front/door.ts";
 
-/** Bytes that a reader may be behind. Beyond it events are dropped, and counted. */
+/** Maximum backlog of a reader, bytes. Beyond it events are dropped, and counted. */
 export const MAX_BEHIND_BYTES = 512 * 1024;
 const MAX_PATTERNS = 100;
 
 type Reply = readonly [type: string, fields: object];
 
-/** One client of `/ws/monitor`: what it wants to hear of, and what it has missed. */
+/** One client of `/ws/monitor`: its subscriptions, and the events it has missed. */
 export class MonitorSession implements SocketSession {
   readonly #monitor: Pick<Monitor, "queue" | "watch">;
   readonly #peer: SocketPeer;
@@ -120,7 +120,7 @@ const failure = (message: string): Reply => ["error", { message }];
 
 const isEvent = (pattern: string): boolean => eventTypes.some((type) => matches(pattern, type));
 
-/** Null where the text is not a JSON object. */
+/** Null if the text is not a JSON object. */
 function objectOf(text: string): Readonly<Record<string, unknown>> | null {
   try {
     const value: unknown = JSON.parse(text);

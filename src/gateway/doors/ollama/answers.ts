@@ -3,7 +3,7 @@ import { Prefill } from "../../canonical/prefill.ts";
 import type { AnswerTranslator } from "../../front/translated-sink.ts";
 import { Metrics } from "./metrics.ts";
 
-/** A JSON value in each line. */
+/** One JSON value per line. */
 export const LINES = "application/x-ndjson";
 
 /** An answer of a chat or a completion in OpenAI's format, or one object of its stream. */
@@ -19,7 +19,7 @@ interface Choice {
   readonly logprobs?: Logprobs | null;
 }
 
-/** Of a chat its `content`, which Ollama has too; of a completion the other lists, an entry for each token. */
+/** For a chat its `content`, which Ollama also has; for a completion the other lists, one entry per token. */
 interface Logprobs {
   readonly content?: readonly unknown[] | null;
   readonly tokens?: readonly string[];
@@ -45,14 +45,14 @@ interface Call {
   arguments: string;
 }
 
-/** What one object adds to an answer. */
+/** The new parts in one object of an answer. */
 interface Piece {
   readonly content: string;
   readonly thinking: string;
   readonly calls: readonly JsonObject[];
 }
 
-/** How one route of this API writes what was said. */
+/** How one route of this API formats an answer. */
 type Shape = (piece: Piece) => JsonObject;
 
 /** `/api/chat`. */
@@ -71,15 +71,15 @@ export const generateShape: Shape = ({ content, thinking }) => ({
   ...(thinking === "" ? {} : { thinking }),
 });
 
-/** What stands at the beginning of every object. */
+/** The beginning of every object. */
 export const opening = (model: string): JsonObject => ({ model, created_at: new Date().toISOString() });
 
 const NOTHING: Piece = { content: "", thinking: "", calls: [] };
 
-/** Ollama knows these two reasons of an answer's end, and clients take every other for one. */
+/** Ollama has these two finish reasons, and clients take any other for one. */
 const reasonOf = (finish: string | null): string => (finish === "length" ? "length" : "stop");
 
-/** Writes one answer of a chat or a completion as Ollama does. `model`: as the client calls it. */
+/** Writes one answer of a chat or a completion in Ollama's format. `model`: the client's name of it. */
 export class TextAnswer implements AnswerTranslator {
   readonly streamType = LINES;
   readonly #model: string;
@@ -89,7 +89,7 @@ export class TextAnswer implements AnswerTranslator {
   readonly #prefill: Prefill;
   #finish: string | null = null;
 
-  /** `prefill`: what the answer goes on from. */
+  /** `prefill`: the text that the answer continues. */
   constructor(model: string, shape: Shape, prefill = "") {
     this.#model = model;
     this.#shape = shape;
@@ -107,7 +107,7 @@ export class TextAnswer implements AnswerTranslator {
     const piece: Piece = {
       content: this.#prefill.rest(said.content ?? choice?.text ?? ""),
       thinking: said.reasoning_content ?? "",
-      // Complete once nothing more comes: a call is sent in one piece.
+      // Complete once nothing more arrives: a call is sent in one piece.
       calls: choice?.finish_reason ? this.#takeCalls() : [],
     };
     const isEmpty = piece.content === "" && piece.thinking === "" && piece.calls.length === 0;
@@ -155,7 +155,7 @@ export class TextAnswer implements AnswerTranslator {
     call.arguments += called?.arguments ?? "";
   }
 
-  /** Those whose arguments came whole: of one that the token limit cut off nobody can make use. */
+  /** Calls with complete arguments: one that was cut off by the token limit is of no use. */
   #takeCalls(): JsonObject[] {
     const calls = [...this.#calls].sort(([a], [b]) => a - b);
     this.#calls.clear();

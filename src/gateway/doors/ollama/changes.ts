@@ -13,13 +13,10 @@ import { findModel, ownName, storeName } from "./names.ts";
 import type { OllamaOptions } from "./ports.ts";
 import { pullOrderOf, pullProgress } from "./pull.ts";
 
-/**
- * For keys with the scope `admin`; where there are no keys, for the programs of this machine, as Ollama's users expect
- * it.
- */
+/** For keys with the scope `admin`; if there are no keys, for programs of this machine, as Ollama's users expect. */
 const admin = { config: { scope: "admin", announced: true, openOnLoopback: true } } as const;
 
-/** Pulls, makes, copies and deletes models. */
+/** Pulls, creates, copies and deletes models. */
 export function registerChanges(app: FastifyInstance, options: OllamaOptions): void {
   const { pulls, orderOf, library, directory } = options;
   app.post("/api/push", admin, async () => {
@@ -52,7 +49,7 @@ export function registerChanges(app: FastifyInstance, options: OllamaOptions): v
         await library.create(storeName(name), sha256, settings);
         return;
       }
-      // Nothing is downloaded for a name that is not to be had.
+      // Nothing is downloaded for a name that is not available.
       await library.replaceable(ownName(name), storeName(name));
       if (findModel(directory, from) === undefined) yield* pullProgress(pulls, await pullOrderOf(from, orderOf));
       yield { status: "writing manifest" };
@@ -77,7 +74,7 @@ export function registerChanges(app: FastifyInstance, options: OllamaOptions): v
     const found = await library.uploads.find(digestIn(request));
     return await reply.code(found === null ? 404 : 200).send();
   });
-  // A file is as large as it is: it goes to the disk as it comes.
+  // Files have no size limit: they are written to disk as they arrive.
   void app.register(async (scoped) => {
     scoped.removeAllContentTypeParsers();
     scoped.addContentTypeParser("*", (_, content, done) => done(null, content));
@@ -99,9 +96,7 @@ export function registerChanges(app: FastifyInstance, options: OllamaOptions): v
 const digestIn = ({ params }: FastifyRequest): string =>
   digestOf((params as { readonly digest: string }).digest, "digest");
 
-/**
- * Each step in a line, or of a request without a stream the end alone. What fails after the first line is a line too.
- */
+/** One line per step, or for a request without a stream only the end. Failures after the first line are lines too. */
 async function sendProgress(
   reply: FastifyReply,
   streamed: boolean,

@@ -4,7 +4,7 @@ import { checkField } from "../../canonical/fields.ts";
 import { integer, invalid, isObject, isString, mustBe, object, shown } from "../../canonical/rules.ts";
 import { isGiven, refuse } from "./fields.ts";
 
-/** Parameters of a Modelfile, and the keys of a model file that mean the same. */
+/** Parameters of a Modelfile, and the equivalent keys of a model file. */
 const KEYS: Readonly<Record<string, string>> = {
   num_ctx: "ctx_size",
   num_predict: "n_predict",
@@ -20,8 +20,8 @@ const KEYS: Readonly<Record<string, string>> = {
 };
 
 /**
- * What a request to make a model asks for besides its weights, as keys of a model file. Throws `invalid_request` for
- * what has none.
+ * The settings of a request to create a model, as keys of a model file. Throws `invalid_request` for those without an
+ * equivalent.
  */
 export function settingsOf(body: JsonObject): ModelSettings {
   const inFile = "Write it into the model's file (docs/configuration.md).";
@@ -56,7 +56,7 @@ function onlyText(value: unknown, at: string): string {
   throw invalid(at, `"${at}" must be one text; found ${more.length > 0 ? `${more.length + 1} of them` : shown(text)}.`);
 }
 
-/** The digest (hex) of the one GGUF file of a request, or null where it names none. Throws `invalid_request`. */
+/** The digest (hex) of the one GGUF file of a request, or null if it names none. Throws `invalid_request`. */
 export function fileOf({ files }: JsonObject): string | null {
   if (!isGiven(files)) return null;
   mustBe(object, files, "files");

@@ -5,7 +5,7 @@ import { type ModelSpec, samplingFields } from "../../../core/model.ts";
 import type { ModelDetails } from "../../../registry/library.ts";
 import { displayed } from "./names.ts";
 
-/** How far off "never" is, as clients show it. */
+/** "Never" as a date for clients. */
 const NEVER_MS = 100 * 365 * 24 * 3_600_000;
 
 /** A model in the list of `/api/tags`. `knownSince`: epoch milliseconds. */
@@ -29,7 +29,7 @@ export function runningOf(
   const bytes = ({ memoryBytes, estimatedMemoryBytes }: InstanceStatus): number =>
     memoryBytes ?? estimatedMemoryBytes ?? 0;
   const sum = (of: readonly InstanceStatus[]): number => of.reduce((total, each) => total + bytes(each), 0);
-  // The last one to stop keeps the model loaded; one that answers, or stays for ever, has no time at which it stops.
+  // The last instance to stop keeps the model loaded; one that is busy, or pinned, has no expiry.
   const stops = instances.map(({ idleStopAt }) => idleStopAt ?? now + NEVER_MS);
   return {
     name: displayed(model.name, details.reference),
@@ -61,7 +61,7 @@ export function capabilitiesOf({ kind, capabilities }: ModelSpec): readonly stri
   return ["completion", ...has.map(([, name]) => name)];
 }
 
-/** A model that another machine or a service runs: clients neither load it nor show its size. */
+/** A model on another machine or of a service: clients neither load it nor show its size. */
 export function elsewhere({ name, nodes, source }: ModelSpec): JsonObject {
   if (nodes !== undefined) return { remote_model: name, remote_host: nodes.join(", ") };
   const [offer] = source.type === "provider" ? source.offers : [];
@@ -69,7 +69,7 @@ export function elsewhere({ name, nodes, source }: ModelSpec): JsonObject {
 }
 
 /**
- * Clients show the first twelve digits, and fail without them: of weights whose digest is not known it is that of the
+ * Clients show the first twelve digits, and fail without them: if the weights' digest is unknown, it is that of the
  * model's settings.
  */
 function digestOf({ fingerprint }: ModelSpec, { sha256 }: ModelDetails): string {
@@ -97,7 +97,7 @@ const UNITS: readonly (readonly [size: number, unit: string])[] = [
   [1e3, "K"],
 ];
 
-/** "134.52M", "7.6B": as Ollama writes numbers of parameters. */
+/** "134.52M", "7.6B": Ollama's format of parameter counts. */
 function shortNumber(value: number): string {
   const [size, unit] = UNITS.find(([least]) => value >= least) ?? [1, ""];
   const scaled = value / size;

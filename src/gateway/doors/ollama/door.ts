@@ -9,7 +9,7 @@ import { described, errorSchema } from "./openapi.ts";
 import type { OllamaOptions } from "./ports.ts";
 import { decodeChat, decodeGenerate } from "./text.ts";
 
-/** The API of Ollama. Its clients send bodies without a content type too, and nothing else than JSON. */
+/** Ollama's API. Its clients may omit the content type, and only send JSON. */
 export function ollamaDoor(options: OllamaOptions): Door {
   const route = (
     path: string,

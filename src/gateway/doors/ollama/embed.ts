@@ -76,15 +76,12 @@ function decodeVectors(json: JsonObject, options: OllamaOptions, { input, body }
   return { ...decoded, answer };
 }
 
-/** How often a text that is too long is cut: by what the engine counted each time, or by half. */
+/** How often a text that is too long is shortened: by what the engine counted each time, or by half. */
 const MAX_CUTS = 6;
-/** Below what was counted: tokens are not evenly long. */
+/** Below the counted length: tokens vary in length. */
 const MARGIN = 0.95;
 
-/**
- * The answer for texts of which those that do not fit into the context are cut until they do. Rejects as `answerOf`
- * does.
- */
+/** The answer for texts, which are shortened until they fit into the context. Rejects like `answerOf`. */
 async function fittingAnswer(
   inference: OllamaOptions["inference"],
   input: readonly string[],
@@ -106,7 +103,7 @@ async function fittingAnswer(
   }
 }
 
-/** Texts that are not empty; null and "" stand for none. */
+/** Texts that are not empty; null and "" count as none. */
 function textsOf({ input }: JsonObject): readonly string[] {
   if (!isGiven(input) || input === "") return [];
   const texts: readonly unknown[] = Array.isArray(input) ? input : [input];

@@ -5,10 +5,10 @@ import type { Operation } from "../../canonical/field-table.ts";
 import { boolean, invalid, isObject, mustBe, text } from "../../canonical/rules.ts";
 import type { DecodedBody } from "../../front/door.ts";
 
-/** Like Ollama, clients send null for what they do not mean. */
+/** As in Ollama, null counts as missing. */
 export const isGiven = (value: unknown): boolean => value !== undefined && value !== null;
 
-/** Throws `invalid_request` for a field that is there and is no text. */
+/** Throws `invalid_request` for a given field that is not a string. */
 export function textOf(body: JsonObject, name: string): string {
   const value = body[name];
   if (!isGiven(value)) return "";
@@ -24,7 +24,7 @@ export function flagOf(body: JsonObject, name: string, fallback: boolean): boole
   return value as boolean;
 }
 
-/** What cannot be obeyed is refused. `asks`: whether the value asks for it. */
+/** Unsupported features are refused. `asks`: whether the value requests one. */
 export function refuse(body: JsonObject, name: string, remedy: string, asks = isAsked(body[name])): void {
   if (!asks) return;
   throw new AssistantError("invalid_request", `The field "${name}" is not supported.`, { param: name, remedy });
@@ -41,7 +41,7 @@ export function schemaOf({ format }: JsonObject): JsonObject | null {
   throw invalid("format", 'The field "format" must be "json" or a JSON Schema.');
 }
 
-/** What clients call the fields of the translated body that they may have got wrong. */
+/** The client's names for the fields of the translated body. */
 const OWN_NAMES: readonly (readonly [canonical: string, own: string])[] = [
   ["response_format.json_schema.schema", "format"],
   ["response_format", "format"],
@@ -49,7 +49,7 @@ const OWN_NAMES: readonly (readonly [canonical: string, own: string])[] = [
   ["max_tokens", "options.num_predict"],
 ];
 
-/** A body in OpenAI's format as if a client had sent it; mistakes are named as this API names them. */
+/** Checks a body in OpenAI's format as if a client had sent it; errors use this API's names. */
 export function canonical(operation: Operation, body: JsonObject): DecodedBody {
   const decoded = decodedBody(operation, bodyOf(body));
   const { checked } = decoded;

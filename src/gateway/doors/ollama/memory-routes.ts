@@ -10,16 +10,16 @@ import { bodyOf, requireNamed, visible } from "./named.ts";
 import type { OllamaOptions } from "./ports.ts";
 import { weightsInfo } from "./weights-info.ts";
 
-/** The release of Ollama whose API this is: clients ask for a lowest one. */
+/** The version of Ollama's API: clients require a minimum. */
 const API_VERSION = "0.17.4";
-/** Clients look whether a server is there, and some whether it is Ollama. */
+/** Clients check whether a server is running, and some whether it is Ollama. */
 export const GREETING = "Ollama is running";
 const open = { config: { scope: null } } as const;
 
-/** Models: which there are, what is known of each, and which are loaded. */
+/** Models: the list, details of each, and which are loaded. */
 export function registerMemoryRoutes(app: FastifyInstance, options: OllamaOptions): void {
   const { directory, library, control } = options;
-  // As Ollama does: whatever a client says its body is.
+  // As in Ollama: whatever the content type.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "buffer" }, readJson);
 

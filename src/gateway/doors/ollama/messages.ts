@@ -2,7 +2,7 @@ import type { JsonObject } from "../../../core/inference.ts";
 import { type Body, invalid, isObject, isString, mustBe, object, shown, text } from "../../canonical/rules.ts";
 import { isGiven } from "./fields.ts";
 
-/** The first characters of an image's base64, by which its type is known. */
+/** The first characters of an image's base64, which identify its type. */
 const IMAGE_TYPES: readonly (readonly [start: string, type: string])[] = [
   ["iVBORw0KGgo", "image/png"],
   ["/9j/", "image/jpeg"],
@@ -11,10 +11,7 @@ const IMAGE_TYPES: readonly (readonly [start: string, type: string])[] = [
   ["Qk", "image/bmp"],
 ];
 
-/**
- * Ollama's messages in OpenAI's format. What is wrong with parts that both have in common is found later. Throws
- * `invalid_request`.
- */
+/** Ollama's messages in OpenAI's format. Parts common to both are checked later. Throws `invalid_request`. */
 export function chatMessages(messages: readonly unknown[]): readonly unknown[] {
   const calls = new OpenCalls();
   return messages.map((message, index) =>
@@ -22,7 +19,7 @@ export function chatMessages(messages: readonly unknown[]): readonly unknown[] {
   );
 }
 
-/** The text of the last message, where it is an assistant's: the answer goes on from it. */
+/** The text of the last message, if it is an assistant's: the answer continues it. */
 export function prefillOf(messages: readonly unknown[]): string {
   const last = messages.at(-1);
   return isObject(last) && last.role === "assistant" && isString(last.content) && !isGiven(last.tool_calls)
@@ -43,7 +40,7 @@ function chatMessage(message: Body, at: string, calls: OpenCalls): JsonObject {
   };
 }
 
-/** A text, and images in base64 behind it. `at`: of what has them. */
+/** A text, followed by images in base64. `at`: its path. */
 export function contentOf(content: unknown, images: unknown, at: string): unknown {
   if (!isGiven(images) || (Array.isArray(images) && images.length === 0)) return content;
   const where = at === "" ? "images" : `${at}.images`;
@@ -72,8 +69,8 @@ interface OpenCall {
 }
 
 /**
- * Calls of a conversation. Ollama's have no ids, and results name the tool or nothing: the oldest call that fits has
- * the result.
+ * Tool calls of a conversation. Ollama's have no ids, and results name the tool or nothing: a result belongs to the
+ * oldest matching call.
  */
 class OpenCalls {
   readonly #open: OpenCall[] = [];

@@ -8,15 +8,16 @@ interface Usage {
   readonly completion_tokens?: number;
 }
 
-/** What llama.cpp's engines measure. */
+/** Measurements of llama.cpp's engines. */
 interface Timings {
   readonly prompt_ms?: number;
   readonly predicted_ms?: number;
 }
 
 /**
- * The counts and times that end an answer: the engine's own, else what was seen from here. Of an answer in one piece,
- * from a service that measures nothing, prompt and answer are not told apart: all its time is that of the answer.
+ * The counts and times at the end of an answer: the engine's own, otherwise as measured here. For an answer in one
+ * piece from a service without measurements, prompt and answer cannot be distinguished: all the time counts for the
+ * answer.
  */
 export class Metrics {
   readonly #startedAt = performance.now();
@@ -25,13 +26,13 @@ export class Metrics {
   #usage: Usage = {};
   #timings: Timings = {};
 
-  /** The head of the answer says how long the request waited for a place, and for its model to load. */
+  /** The head of the answer reports how long the request waited for a place, and for its model to load. */
   head(headers: readonly string[]): void {
     const at = headers.findIndex((header, index) => index % 2 === 0 && header === "x-assistant-queue-ms");
     this.#waitedMs = at < 0 ? 0 : Number(headers[at + 1]);
   }
 
-  /** `answer`: an object of the answer, or all of it. `begins`: it has the first part of what was generated. */
+  /** `answer`: an object of the answer, or all of it. `begins`: it has the first generated part. */
   add({ usage, timings }: JsonObject, begins: boolean): void {
     if (begins) this.#firstAt ??= performance.now();
     if (usage) this.#usage = usage as Usage;

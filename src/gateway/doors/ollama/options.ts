@@ -5,7 +5,7 @@ import { checkField } from "../../canonical/fields.ts";
 import { integer, invalid, mustBe, object, shown } from "../../canonical/rules.ts";
 import { isGiven } from "./fields.ts";
 
-/** Options about the sampling of one answer: Ollama's own, and what llama.cpp's engines have besides. */
+/** Sampling options of one answer: Ollama's own, and additional ones of llama.cpp's engines. */
 export const SAMPLING: readonly string[] = [
   ..."seed stop temperature top_k top_p min_p typical_p repeat_penalty repeat_last_n".split(" "),
   ..."presence_penalty frequency_penalty mirostat mirostat_tau mirostat_eta".split(" "),
@@ -14,13 +14,13 @@ export const SAMPLING: readonly string[] = [
   ..."samplers min_keep logit_bias ignore_eos grammar".split(" "),
 ];
 
-/** About how a model is loaded, which its file says here: of no effect on a request. */
+/** Options for loading a model, which are set in its file here: no effect in a request. */
 export const LOADING: readonly string[] = [
   ..."num_batch num_gpu main_gpu num_thread num_gqa use_mmap use_mlock numa low_vram f16_kv logits_all".split(" "),
   ..."vocab_only embedding_only rope_frequency_base rope_frequency_scale num_keep".split(" "),
 ];
 
-/** Samplers that no engine has any longer, and the value with which they do nothing. */
+/** Samplers that no engine supports any more, and the value that disables them. */
 const RETIRED: Readonly<Record<string, unknown>> = { tfs_z: 1, penalize_newline: true };
 
 const NUM_CTX = "num_ctx";
@@ -29,8 +29,8 @@ const NUM_PREDICT = "num_predict";
 const FILL_CONTEXT = -2;
 
 /**
- * The fields of OpenAI's format that `options` stands for. `model`: whose context `num_ctx` must fit into; undefined:
- * it is not known. Throws `invalid_request` for an option that is unknown, wrong, or cannot be obeyed.
+ * The fields of OpenAI's format that `options` stands for. `model`: whose context `num_ctx` must fit; undefined:
+ * unknown. Throws `invalid_request` for an option that is unknown, wrong, or unsupported.
  */
 export function optionFields(
   { options }: JsonObject,
@@ -50,7 +50,7 @@ export function optionFields(
       if (value !== RETIRED[name]) throw invalid(at, `No engine samples by "${at}" any longer; found ${shown(value)}.`);
     } else throw unknown(name);
   }
-  // An embedding samples nothing; Ollama takes the options all the same.
+  // Embeddings involve no sampling, but Ollama accepts the options.
   return operation === "embedding" ? {} : fields;
 }
 
@@ -63,7 +63,7 @@ function tokenLimit(value: unknown, operation: "chat" | "completion" | "embeddin
   return checked("max_tokens", value === FILL_CONTEXT ? -1 : value, operation, at);
 }
 
-/** A running instance has the context of its model's file. */
+/** A running instance has the context set in its model's file. */
 function checkContext(value: unknown, model: ModelSpec | undefined, at: string): void {
   mustBe(integer(1), value, at);
   const contextTokens = model?.load.contextTokens ?? 0;

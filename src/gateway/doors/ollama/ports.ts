@@ -4,17 +4,17 @@ import type { PullOrder } from "../../../models/presets/named.ts";
 import type { Library } from "../../../registry/library.ts";
 import type { ControlPort, PullPort } from "../../ports.ts";
 
-/** What the door needs of the daemon. */
+/** What the door needs from the daemon. */
 export interface OllamaOptions {
   readonly inference: InferenceCore;
   readonly directory: ModelDirectory;
   readonly control: Pick<ControlPort, "status" | "modelAct" | "keep">;
-  /** Downloads of the daemon; null: it has none. */
+  /** Downloads of the daemon; null: not available. */
   readonly pulls: PullPort | null;
-  /** What to pull for what somebody wrote, which may be the name of a preset. Rejects with `unknown_source`. */
+  /** What to pull for a reference, which may be the name of a preset. Rejects with `unknown_source`. */
   readonly orderOf: (reference: string) => Promise<PullOrder>;
-  /** The models of this machine with their weights; null: nothing is known of weights, and nothing changed. */
+  /** This machine's models with their weights; null: no information about weights, and no changes. */
   readonly library: Library | null;
-  /** The listener serves these models alone; null: all. */
+  /** The listener only serves these models; null: all. */
   readonly onlyModels: readonly string[] | null;
 }

@@ -6,14 +6,14 @@ import type { PullPort } from "../../ports.ts";
 import { storeName } from "./names.ts";
 import type { OllamaOptions } from "./ports.ts";
 
-/** References that say where they lead. */
+/** References that name their source. */
 const EXPLICIT = /^(?:https?:|hf:|ollama:|pypi:|npm:|(?:www\.)?(?:hf\.co|huggingface\.co)\/)/i;
-/** What may stand behind the name of one of our presets; any other tag is one of Ollama's. */
+/** Possible tags after the name of a preset; any other tag is one of Ollama's. */
 const QUANTIZATION = /:(?:latest|I?Q\d\w*|B?F\d+)$/i;
 
 /**
- * What to pull for what an Ollama client wrote: a model that is known here by name, as `assistant pull` takes it;
- * anything else from Ollama's registry. It gets the name by which the client will ask for it.
+ * What to pull for an Ollama client's reference: a model known here by name, as for `assistant pull`; anything else
+ * from Ollama's registry. It gets the name by which the client will request it.
  */
 export async function pullOrderOf(written: string, orderOf: OllamaOptions["orderOf"]): Promise<PullOrder> {
   if (EXPLICIT.test(written)) return { reference: written, name: storedAs(written) };
@@ -28,11 +28,11 @@ export async function pullOrderOf(written: string, orderOf: OllamaOptions["order
   return { reference: `ollama:${written}`, name: storeName(written) };
 }
 
-/** Null: of other references their own name is as good as any. */
+/** Null: for other references their own name is fine. */
 const storedAs = (written: string): string | null =>
   /^(?:ollama:|(?:hf\.co|huggingface\.co)\/)/i.test(written) ? storeName(written.replace(/^ollama:/i, "")) : null;
 
-/** The progress of a pull as Ollama reports it, until it has ended. Rejects with why it failed. */
+/** The progress of a pull in Ollama's format, until it has ended. Rejects with the reason of a failure. */
 export async function* pullProgress(pulls: PullPort, order: PullOrder): AsyncGenerator<JsonObject> {
   yield { status: "pulling manifest" };
   const { id } = pulls.start(order);
@@ -51,10 +51,7 @@ export async function* pullProgress(pulls: PullPort, order: PullOrder): AsyncGen
     throw new AssistantError("config_invalid", `The model was pulled, but not configured: ${problem}.`);
 }
 
-/**
- * Clients draw one bar for each `digest`. Which files are still to come is not known here: there is one, for all of
- * them.
- */
+/** Clients draw one bar per `digest`. The remaining files are not known here, so there is one for all of them. */
 function progressLine({ phase, reference, bytes, totalBytes }: PullStatus): JsonObject | null {
   if (phase === "verify") return { status: "verifying sha256 digest" };
   if (phase === "download" || phase === "extract")

@@ -18,8 +18,8 @@ const UNITS_MS: Readonly<Record<string, number>> = {
 const DURATION = /^[+-]?(?:\d+(?:\.\d*)?(?:h|ms|m|s|us|µs|ns))+$/;
 
 /**
- * `keep_alive` in milliseconds, as Go writes durations ("5m", "1h30m") or in seconds; below 0: for ever. Null: not
- * given. Throws `invalid_request`.
+ * `keep_alive` in milliseconds, from Go's durations ("5m", "1h30m") or seconds; below 0: forever. Null: not given.
+ * Throws `invalid_request`.
  */
 export function keepAliveOf({ keep_alive: value }: JsonObject): number | null {
   if (!isGiven(value)) return null;
@@ -52,7 +52,7 @@ export const residencyAnswer =
     sendJson(client, body(keepAliveMs === 0 ? "unload" : "load"));
   };
 
-/** Has a call answered, and its model kept or unloaded then. */
+/** Has a call answered, and then keeps or unloads its model. */
 export const keptAnswer =
   (
     options: OllamaOptions,
@@ -66,8 +66,8 @@ export const keptAnswer =
   };
 
 /**
- * What is done about a model after an answer. Who shortens its stay makes others wait for it, which takes the scope
- * `admin`. Nothing is loaded of a model that runs elsewhere. Throws `insufficient_scope`.
+ * Applies `keep_alive` after an answer. Shortening it makes others wait for the model, which requires the scope
+ * `admin`. Remote models are not affected. Throws `insufficient_scope`.
  */
 function settling(
   { directory, control }: OllamaOptions,
@@ -75,7 +75,7 @@ function settling(
   identity: Identity,
   keepAliveMs: number | null,
 ): () => Promise<void> {
-  // One that is not there may have a substitute, which the core knows.
+  // A model that does not exist may have a substitute, which the core knows.
   const model = directory.find(call.selector.among?.[0] ?? call.selector.model);
   if (keepAliveMs === null || model === undefined || model.nodes !== undefined || model.source.type === "provider")
     return async () => {};

@@ -12,7 +12,7 @@ import type { OllamaOptions } from "./ports.ts";
 import { keepAliveOf, keptAnswer, residencyAnswer } from "./residency.ts";
 import { thinkingFields } from "./thinking.ts";
 
-/** Fields that nothing here stands for. */
+/** Fields without an equivalent here. */
 const DEBUGGING = "_debug_render_only";
 
 /** `/api/chat`. Throws `invalid_request` naming the first wrong field. */
@@ -29,7 +29,7 @@ export function decodeChat(bytes: Buffer, options: OllamaOptions): DecodedBody {
   });
 }
 
-/** `/api/generate`: a chat of one message, or with `raw` a text that is continued. Throws as `decodeChat` does. */
+/** `/api/generate`: a chat of one message, or with `raw` a text to continue. Throws like `decodeChat`. */
 export function decodeGenerate(bytes: Buffer, options: OllamaOptions): DecodedBody {
   const { json } = parseBody(bytes);
   const prompt = textOf(json, "prompt");
@@ -67,9 +67,9 @@ function generateMessages(json: JsonObject, prompt: string): readonly unknown[] 
 }
 
 interface TextRequest {
-  /** Nothing is asked: the model is loaded or unloaded. */
+  /** Without a prompt, the model is only loaded or unloaded. */
   readonly isEmpty: boolean;
-  /** The message that the answer goes on from. */
+  /** The message that the answer continues. */
   readonly prefill?: string;
   readonly shape: typeof chatShape;
   readonly operation: "chat" | "completion";

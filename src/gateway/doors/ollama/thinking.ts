@@ -7,8 +7,8 @@ import { isGiven } from "./fields.ts";
 const LEVELS: readonly unknown[] = ["low", "medium", "high"];
 
 /**
- * The fields that turn reasoning on or off. Templates of models that run here have a variable for it, services have
- * levels. Throws `invalid_request`, and `unsupported_capability` where the model is known not to reason.
+ * The fields that turn reasoning on or off. Templates of local models have a variable for it, services have levels.
+ * Throws `invalid_request`, and `unsupported_capability` if the model is known not to reason.
  */
 export function thinkingFields({ think }: JsonObject, model: ModelSpec | undefined): JsonObject {
   if (!isGiven(think)) return {};

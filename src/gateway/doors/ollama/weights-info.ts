@@ -3,13 +3,10 @@ import type { JsonObject } from "../../../core/inference.ts";
 import { isObject } from "../../canonical/rules.ts";
 
 const TEMPLATE = "tokenizer.chat_template";
-/** Of a list Ollama says only with `verbose` what is in it: a vocabulary is megabytes long. */
+/** Ollama includes lists only with `verbose`: a vocabulary is megabytes long. */
 const SKIPPED: ReadonlySet<string> = new Set(["general.name", TEMPLATE]);
 
-/**
- * What the header of a GGUF file says, by its keys, and the chat template in it ("": none). Nothing of one that cannot
- * be read.
- */
+/** The header of a GGUF file by its keys, and the chat template in it ("": none). Empty for an unreadable one. */
 export async function weightsInfo(
   file: string | null,
   verbose: boolean,

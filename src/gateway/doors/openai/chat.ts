@@ -20,7 +20,7 @@ function inTier(decoded: DecodedBody, asked: string): DecodedBody {
   return {
     ...decoded,
     ...(priority === null ? {} : { priority }),
-    // Providers say which one it was.
+    // Providers report which one it was.
     translate: (client) => editedSink(client, decoded.streamed, (answer) => ({ service_tier: tier, ...answer })),
   };
 }
@@ -30,7 +30,7 @@ export function decodeCompletion(bytes: Buffer): DecodedBody {
   const decoded = decodeBody("completion", bytes);
   const { echo, prompt, logprobs = null, n = 1, ...rest } = decoded.body.json;
   const prompts = [prompt].flat();
-  // Without the numbers of the prompt's tokens and their probabilities nothing could be put before those of the answer.
+  // Without the token ids and probabilities of the prompt, they cannot be put before those of the answer.
   if (echo !== true || logprobs !== null || !prompts.every((text) => typeof text === "string")) return decoded;
   const plain = decodedBody("completion", bodyOf({ ...rest, prompt, n }));
   return {
@@ -45,7 +45,7 @@ interface Choice {
   readonly text?: string;
 }
 
-/** Puts each prompt before the first text of its answers. */
+/** Prepends each prompt to the first text of its answers. */
 function echoing(prompts: readonly string[], answersEach: number): (answer: JsonObject) => JsonObject {
   const begun = new Set<number>();
   return (answer) => {
@@ -61,7 +61,7 @@ function echoing(prompts: readonly string[], answersEach: number): (answer: Json
   };
 }
 
-/** A sink for an answer of OpenAI's API of which each object is changed on its way. */
+/** A sink for an answer of OpenAI's API that changes each object on its way. */
 const editedSink = (client: AnswerSink, streamed: boolean, edit: (answer: JsonObject) => JsonObject): AnswerSink =>
   translatedSink(client, streamed, {
     streamType: "text/event-stream",

@@ -123,7 +123,7 @@ const routes: readonly Route[] = [
   }),
 ];
 
-/** OpenAI's API. Its paths answer without `/v1` too, for clients that were given the address alone. */
+/** OpenAI's API. Its paths also work without `/v1`, for clients configured with only the address. */
 export const inferenceRoutes = (ports: ResponsePorts): readonly InferenceRoute[] =>
   [
     listed(
@@ -140,7 +140,7 @@ export const inferenceRoutes = (ports: ResponsePorts): readonly InferenceRoute[]
 
 const BATCHED: readonly string[] = ["/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses"];
 
-/** The routes whose requests may come as lines of a batch. */
+/** The routes whose requests may be lines of a batch. */
 export const batchRoutes = (ports: ResponsePorts): readonly InferenceRoute[] =>
   inferenceRoutes(ports).filter(({ path }) => BATCHED.includes(path));
 

@@ -10,7 +10,7 @@ export const imageBody: JsonSchema = {
 };
 
 /**
- * `POST /v1/images/generations`. Its fields differ from program to program, each of which checks its own. Throws
+ * `POST /v1/images/generations`. Its fields differ between programs, each of which validates its own. Throws
  * `empty_body`, `invalid_json`.
  */
 export function decodeImage(bytes: Buffer): DecodedBody {

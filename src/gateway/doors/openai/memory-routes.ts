@@ -11,12 +11,12 @@ import { described } from "./memory-schema.ts";
 export interface MemoryRoutesOptions {
   readonly directory: ModelDirectory;
   readonly weights: (model: string) => ModelWeights | null;
-  /** Who speaks in a speech model. Rejects where that cannot be found out. */
+  /** The voices of a speech model. Rejects if they cannot be determined. */
   readonly voices: (model: ModelSpec) => Promise<readonly Voice[]>;
   readonly version: string;
-  /** Where a request stands that has not ended yet. */
+  /** The progress of a request that has not ended. */
   readonly progress: (tenant: string, requestId: string) => RequestProgress | null;
-  /** The listener serves these models alone; null: all. */
+  /** The listener only serves these models; null: all. */
   readonly onlyModels: readonly string[] | null;
   readonly isStopping: () => boolean;
 }
@@ -26,7 +26,7 @@ export function registerMemoryRoutes(app: FastifyInstance, options: MemoryRoutes
   const { directory, onlyModels, progress, isStopping } = options;
   const models = ({ identity, headers }: FastifyRequest): readonly ModelSpec[] => {
     const all = modelsFor(identity.caller, directory);
-    // Another daemon, which would list what it has of us as ours, and we that as its.
+    // Another daemon lists our models as its own; listing them here again would make a loop.
     const told = headers[requestHeaders.hops] === undefined ? all : all.filter(({ file }) => file !== "");
     return onlyModels === null ? told : told.filter((model) => onlyModels.includes(model.name));
   };
@@ -51,7 +51,7 @@ export function registerMemoryRoutes(app: FastifyInstance, options: MemoryRoutes
     const asked = typeof wanted === "string" ? speaking.filter((model) => isNamed(model, wanted)) : speaking;
     if (typeof wanted === "string" && asked.length === 0) throw notFound(speaking, wanted);
     const data = (await Promise.all(asked.map((model) => voicesOf(model, options)))).flat();
-    // OpenAI has no such route; others that are in use have one of these two names for the list.
+    // OpenAI has no such route; others use one of these two names for the list.
     return { object: "list", data, voices: data };
   };
   const info = async (request: FastifyRequest): Promise<object> =>
@@ -59,7 +59,7 @@ export function registerMemoryRoutes(app: FastifyInstance, options: MemoryRoutes
   const standing = async ({ params, identity }: FastifyRequest): Promise<object> => {
     const { id } = params as { id: string };
     const found = progress(identity.caller.tenant, id);
-    // Another tenant's request is as little there as one that has ended.
+    // Another tenant's request is hidden, like one that has ended.
     if (found === null || found.tenant !== identity.caller.tenant) {
       throw new AssistantError("request_not_found", `No request with the id "${id.slice(0, 128)}" waits or runs.`, {
         remedy: "Set x-request-id on the request, and query that id before the request has ended.",
@@ -70,10 +70,10 @@ export function registerMemoryRoutes(app: FastifyInstance, options: MemoryRoutes
 
   for (const prefix of ["", "/v1"]) {
     app.get(`${prefix}/requests/:id`, { config: { describe: described.request } }, standing);
-    // A probe may ask without a key: it learns nothing but that the daemon is there.
+    // A probe may use it without a key: it only learns that the daemon is running.
     app.get(`${prefix}/health`, { config: { scope: null, describe: described.health } }, health);
     app.get(`${prefix}/models`, { config: { describe: described.models } }, list);
-    // Names may hold slashes, and clients do not always escape them.
+    // Names may contain slashes, and clients do not always escape them.
     app.get(`${prefix}/models/*`, { config: { describe: described.model } }, one);
     app.get(`${prefix}/info`, { config: { describe: described.info } }, info);
     app.get(`${prefix}/audio/voices`, { config: { describe: described.voices } }, voices);
@@ -94,7 +94,7 @@ const describeProgress = (id: string, { model, ageMs, wait, instanceId, answerin
 
 const isNamed = ({ name, aliases }: ModelSpec, wanted: string): boolean => name === wanted || aliases.includes(wanted);
 
-/** A model whose voice cannot be read has none, which `assistant status` explains; the others are listed. */
+/** A model whose voice cannot be read has none, as `assistant status` explains; the others are listed. */
 const voicesOf = async (model: ModelSpec, { voices }: MemoryRoutesOptions): Promise<readonly object[]> =>
   (await voices(model).catch(() => [])).map((voice) => ({ ...voice, object: "voice", model: model.name }));
 
@@ -110,7 +110,7 @@ const describe = (model: ModelSpec, { directory, weights }: MemoryRoutesOptions)
   meta: describeMeta(model, weights(model.name)),
 });
 
-/** What llama-server's own list says of a model, under its names; null where the weights are not here. */
+/** The fields of llama-server's own list, under its names; null if the weights are not here. */
 const describeMeta = ({ load }: ModelSpec, weights: ModelWeights | null): object | null =>
   weights === null
     ? null

@@ -47,7 +47,7 @@ export const moderationAnswer: JsonSchema = {
 };
 
 /**
- * `POST /v1/moderations`. What an input may be beyond texts is for the model's provider to say. Throws `empty_body`,
+ * `POST /v1/moderations`. Inputs other than text are validated by the model's provider. Throws `empty_body`,
  * `invalid_json`, `invalid_request`.
  */
 export function decodeModeration(bytes: Buffer): DecodedBody {

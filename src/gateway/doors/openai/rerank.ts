@@ -17,7 +17,7 @@ import {
 } from "../../canonical/rules.ts";
 import type { DecodedBody } from "../../front/door.ts";
 
-/** Each is evaluated together with the query, so that a request is as much work as so many prompts. */
+/** Each is evaluated together with the query, so a request is as much work as this many prompts. */
 export const MAX_DOCUMENTS = 2048;
 
 const isText = (value: unknown): value is string => isString(value) && value !== "";
@@ -64,12 +64,13 @@ export const scoreBody: JsonSchema = {
 };
 
 /**
- * `POST /v1/rerank`, as of Jina and Cohere. Throws `empty_body`, `invalid_json`; `checked` throws `invalid_request`.
+ * `POST /v1/rerank`, compatible with Jina and Cohere. Throws `empty_body`, `invalid_json`; `checked` throws
+ * `invalid_request`.
  */
 export const decodeRerank = (bytes: Buffer): DecodedBody =>
   decoded(bytes, ({ query, documents }) => [query, documents], checkRerank);
 
-/** `POST /v1/score`, as of vLLM. Throws likewise. */
+/** `POST /v1/score`, compatible with vLLM. Throws likewise. */
 export const decodeScore = (bytes: Buffer): DecodedBody =>
   decoded(bytes, ({ text_1: one, text_2: other }) => [one, other], checkScore);
 

@@ -5,10 +5,10 @@ import { AssistantError } from "../../../core/errors.ts";
 
 const read = (name: string): Readable => createReadStream(fileURLToPath(import.meta.resolve(name)));
 const SCRIPT = "text/javascript; charset=utf-8";
-/** The policy of the page allows no script within it. */
+/** The page's policy allows no inline script. */
 const SWAGGER_START = `SwaggerUIBundle({ url: "/openapi.json", dom_id: "#swagger-ui", deepLinking: true, validatorUrl: null });`;
 
-/** Every file that a page may ask for, by the name it has there. */
+/** Every file that a page may load, by its name there. */
 const files: Readonly<Record<string, { readonly type: string; readonly open: () => Readable }>> = {
   "swagger-ui-bundle.js": { type: SCRIPT, open: () => read("@fastify/swagger-ui/static/swagger-ui-bundle.js") },
   "swagger-ui.css": {

@@ -5,7 +5,7 @@ import type { TableRow } from "../../front/table.ts";
 import type { HomeOptions } from "./home.ts";
 
 export interface PagesOptions extends HomeOptions {
-  /** What `/` says to programs. */
+  /** The response of `/` to programs. */
   readonly greeting: string;
   /** Every route of the listener. */
   readonly routes: () => readonly TableRow[];
@@ -22,7 +22,7 @@ const POLICY: readonly string[] = [
   "form-action 'none'",
   "frame-ancestors 'none'",
 ];
-/** ReDoc and Swagger UI write their styles into the page, and ReDoc searches in a separate worker. */
+/** ReDoc and Swagger UI insert styles into the page, and ReDoc searches in a separate worker. */
 const APP_POLICY = [...POLICY, "style-src 'self' 'unsafe-inline'", "worker-src blob:"].join("; ");
 /** It has no scripts; its styles are in the page. */
 const HOME_POLICY = [...POLICY.filter((each) => !each.startsWith("script-src")), "style-src 'unsafe-inline'"].join(
@@ -40,8 +40,8 @@ const OPENAPI = {
 } as const;
 
 /**
- * The description of the API, and pages that show it. All of it is made and loaded when it is first asked for: the
- * daemon starts without it.
+ * The description of the API, and pages that show it. All of it is created and loaded on first use, so that it does not
+ * delay the daemon's start.
  */
 export const pagesDoor = (options: PagesOptions): Door => ({
   ...bearerDoor,

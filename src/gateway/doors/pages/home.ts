@@ -14,12 +14,12 @@ export interface HomeOptions {
   readonly directory: ModelDirectory;
   readonly control: Pick<ControlPort, "status">;
   readonly authorizer: Pick<Authorizer, "authorize">;
-  /** The listener serves these models alone; null: all. */
+  /** The listener only serves these models; null: all. */
   readonly onlyModels: readonly string[] | null;
 }
 
 /**
- * What is running, for those who may use it, and how to connect, for everybody. It names the address that the browser
+ * What is running, for authorized callers, and how to connect, for everyone. It shows the address that the browser
  * used.
  */
 export async function homePage(headers: IncomingHttpHeaders, options: HomeOptions): Promise<string> {
@@ -46,7 +46,7 @@ ${examples(base, example, keyed)}
 
 const LOCKED = "<p>This page requires an API key. <code>GET /v1/models</code> lists the models that a key may use.</p>";
 
-/** Null: keys are configured, and the request has none that may use models. */
+/** Null: keys are configured, and the request has none with access to models. */
 function callerOf(headers: IncomingHttpHeaders, authorizer: HomeOptions["authorizer"]): Caller | null {
   try {
     return authorizer.authorize(bearerDoor.credential(headers), "inference").caller;

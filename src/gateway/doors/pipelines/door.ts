@@ -48,7 +48,7 @@ export const defaultPipelineDoor = (options: PipelineDoorOptions): Door => ({
 
 const HELLO = { message: "Hello World" };
 
-/** FastAPI's shape, which the clients of this format read, with what the others have. */
+/** FastAPI's error format, which the clients of this API expect, with our additional fields. */
 const pipelineError = (error: AssistantError, requestId: string): object => ({
   detail: error.message,
   ...errorBody(error, requestId),
@@ -66,7 +66,7 @@ const common: Omit<Door, "name" | "register" | "inference"> = {
   ...bearerDoor,
   errorBody: pipelineError,
   errorSchema: ERROR,
-  // A client that reads up to the end is not left waiting.
+  // Clients that read to the end should not have to wait.
   errorEvent: (error) => Buffer.from(frame({ type: "error", chunk: error.message }) + frame(END_FRAME)),
 };
 

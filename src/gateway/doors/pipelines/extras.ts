@@ -16,7 +16,7 @@ import { cancellationOf } from "../../front/disconnect.ts";
 export interface ExtrasOptions {
   readonly pipelines: Pipelines;
   readonly authorizer: Pick<Authorizer, "admit">;
-  /** The pipeline that a request is for, which its key may use. */
+  /** The pipeline of a request, if its key may use it. */
   readonly find: (request: FastifyRequest) => BuiltPipeline;
 }
 
@@ -26,9 +26,7 @@ const DEFAULT_LIMIT = 20;
 const MAX_LIMIT = 100;
 const LINES = "application/x-ndjson";
 
-/**
- * What clients of this format ask for beside runs: a greeting, a text spoken, and the conversations that Dify keeps.
- */
+/** Requests of this API other than runs: a greeting, speaking a text, and the conversations in Dify. */
 export function registerExtras(app: FastifyInstance, base: string, options: ExtrasOptions): void {
   app.post(`${base}/awake`, { config: { describe: described.awake } }, (request, reply) =>
     awake(request, reply, options),
@@ -94,7 +92,7 @@ async function awake(request: FastifyRequest, reply: FastifyReply, options: Extr
 
 const lineOf = (frame: object): string => `${JSON.stringify(frame)}\n`;
 
-/** A text, spoken by the pipeline's first stage that speaks. */
+/** A text, spoken by the pipeline's first speech stage. */
 async function spoken(
   text: string,
   voice: string | null,

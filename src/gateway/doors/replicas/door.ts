@@ -18,15 +18,15 @@ export interface ReplicasDoorOptions {
   readonly replicas: Replicas;
   readonly objects: Objects;
   readonly directory: ModelDirectory;
-  /** Hosts that replicas may be on, besides loopback addresses that programs of this machine register. */
+  /** Hosts allowed for replicas, in addition to loopback addresses registered by programs of this machine. */
   readonly allowedHosts: () => readonly string[];
-  /** Came from this machine: over the Unix socket, or over loopback without a proxy. */
+  /** From this machine: over the Unix socket, or over loopback without a proxy. */
   readonly isLocal: (request: FastifyRequest) => boolean;
-  /** This daemon among the replicas: its id, and where its models are asked. */
+  /** This daemon as a replica: its id, and the address of its models. */
   readonly self: () => { readonly replicaId: string; readonly endpoint: string; readonly url: string | null };
 }
 
-/** Between two signs of life on the stream that keeps a registration. */
+/** Interval of the events on the stream that keeps a registration alive. */
 const ALIVE_EVERY_MS = 5_000;
 const DEFAULT_SLOTS = 10;
 
@@ -44,7 +44,7 @@ const RegistrationBody = Type.Object({
 const Departure = Type.Object({ replica_id: text(200) });
 
 /**
- * Makes the daemon send requests to an address: for keys with the scope `admin`, and without any for programs of this
+ * Makes the daemon send requests to an address: for keys with the scope `admin`, and without keys for programs of this
  * machine.
  */
 const admin = (summary: string) => ({
@@ -52,7 +52,7 @@ const admin = (summary: string) => ({
 });
 const open = (summary: string) => ({ config: { describe: { summary } } });
 
-/** Who offers which capabilities, and where. */
+/** The replicas, their capabilities and addresses. */
 export const replicasDoor = ({
   replicas,
   objects,
@@ -73,7 +73,7 @@ export const replicasDoor = ({
       if (found !== null) return { endpoint: found.endpoint, replica_id: found.replicaId };
       const [ours] = directory.offers?.().find(query, (model) => mayUse(caller, model)) ?? [];
       if (ours !== undefined && !exclude.includes(replicaId)) {
-        // Clients that speak HTTP alone go there.
+        // Clients that only use HTTP go there.
         const http = url === null ? {} : { http_endpoint: url };
         return { endpoint, replica_id: replicaId, ...http };
       }
@@ -83,7 +83,7 @@ export const replicasDoor = ({
       const { replicaId, endpoint } = self();
       const registered = replicas.list().filter((each) => isGrpc(each.endpoint));
       const known = new Set(registered.flatMap(({ capabilities }) => capabilities.map(asText)));
-      // Handlers are listed with their address where clients may go there, and with ours otherwise.
+      // Handlers are listed with their own address if clients may use it, otherwise with ours.
       const ours = modelsFor(caller, directory).map(({ capabilities }) => withoutOperation(capabilities));
       return {
         replicas: [
@@ -143,7 +143,7 @@ function routeQuery({ query: given, headers }: FastifyRequest): {
   return { query, exclude: from.split(",").map((id) => id.trim()) };
 }
 
-/** Sends signs of life until the client disconnects, which ends the registration, or the registration ends. */
+/** Sends events until the client disconnects, which ends the registration, or the registration ends. */
 function keepAlive(reply: FastifyReply, replicaId: string, held: Held): void {
   reply.hijack();
   const { raw } = reply;

@@ -38,10 +38,10 @@ const reference: JsonSchema = {
 const answers = { "application/json": reference };
 const described = (describe: RouteDescription) => ({ config: { describe } });
 
-/** Objects that handlers pass to each other by reference. A key of the API sees those that it has made. */
+/** Objects that handlers pass to each other by reference. A key sees those that it has created. */
 export function registerObjectRoutes(app: FastifyInstance, objects: Objects): void {
   app.register(async (scoped) => {
-    // Contents go to disk as they come, whatever they are said to be.
+    // Contents are written to disk as they arrive, whatever their content type.
     scoped.removeAllContentTypeParsers();
     scoped.addContentTypeParser("*", (_, payload, done) => done(null, payload));
     const create = (request: FastifyRequest, key: string | null) => {
@@ -102,7 +102,7 @@ export function registerObjectRoutes(app: FastifyInstance, objects: Objects): vo
 const tenantOf = ({ identity }: FastifyRequest): string => identity.caller.tenant;
 const keyOf = ({ params }: FastifyRequest): string => (params as { readonly key: string }).key;
 
-/** Null: as long as objects are kept. */
+/** Null: the default retention of objects. */
 function ttlMsOf({ query }: FastifyRequest): number | null {
   const { ttl_seconds: seconds } = query as { readonly ttl_seconds?: unknown };
   if (seconds === undefined) return null;

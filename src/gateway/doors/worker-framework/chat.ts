@@ -10,7 +10,7 @@ import { type Fields, formFields, historyField, isForm, nameField, textField, us
 const PATH = "/v1.0/chat/completions";
 const EVENT_STREAM = "text/event-stream";
 
-/** Asks the worker that is reserved for a chat. Its text is streamed as it comes, without events around it. */
+/** Calls the worker reserved for a chat. Its text is streamed as it arrives, without events. */
 export const chatRoute = (workers: Workers): InferenceRoute => ({
   path: PATH,
   name: PATH,

@@ -4,14 +4,14 @@ import { bearerDoor } from "../../front/error-body.ts";
 import { chatRoute } from "./chat.ts";
 import { registerWorkerRoutes, type WorkerRoutesOptions } from "./routes.ts";
 
-/** The workers' framework: programs that register themselves, and chats that reserve them. */
+/** The worker framework: programs that register themselves, and chats that reserve them. */
 export const workerFrameworkDoor = (options: WorkerRoutesOptions): Door => ({
   ...bearerDoor,
   name: "worker-framework",
   inference: [chatRoute(options.workers)],
   errorBody: ({ message, remedy }) => ({ message: remedy === null ? message : `${message} ${remedy}` }),
   errorSchema: { type: "object", properties: { message: { type: "string" } }, required: ["message"] },
-  // A stream of this dialect is a text, and its clients know this sentence.
+  // A stream of this dialect is plain text, and its clients recognise this sentence.
   errorEvent: () => Buffer.from(WORKER_FAILED),
   register: (app) => registerWorkerRoutes(app, options),
 });

@@ -4,7 +4,7 @@ import type { Capabilities } from "../../../core/model.ts";
 import { type WorkerProtocol, workerProtocols } from "../../../core/worker.ts";
 import { NOBODY } from "../../../workers/reservation.ts";
 
-/** The fields of a body, of a form as texts. */
+/** The fields of a body; a form's are strings. */
 export type Fields = JsonObject;
 
 const MAX_NAME_CHARACTERS = 200;
@@ -14,7 +14,7 @@ const MAX_FORM_FIELDS = 100;
 const MAX_SLOTS = 1024;
 const MAX_CAPABILITIES = 64;
 
-/** The same sentence for every field: it is what clients of this protocol know. */
+/** The same sentence for every field, because clients of this protocol expect it. */
 const missing = (): AssistantError => new AssistantError("invalid_request", "Missing required field.");
 
 const invalid = (param: string, expected: string): AssistantError =>
@@ -23,7 +23,7 @@ const invalid = (param: string, expected: string): AssistantError =>
 export const isForm = (type: string | undefined): boolean =>
   type !== undefined && /^application\/x-www-form-urlencoded *(?:;|$)/i.test(type);
 
-/** Throws `invalid_request` for very many fields: to read them would hold up the daemon. */
+/** Throws `invalid_request` for very many fields, since parsing them would block the daemon. */
 export function formFields(text: string): Fields {
   for (let at = text.indexOf("&"), fields = 1; at >= 0; at = text.indexOf("&", at + 1))
     if (++fields > MAX_FORM_FIELDS)
@@ -47,7 +47,7 @@ export function nameField(fields: Fields): string {
   throw invalid("name", `at most ${MAX_NAME_CHARACTERS} characters, without control characters and space around them`);
 }
 
-/** Ids are numbers or texts. */
+/** Ids are numbers or strings. */
 const isId = (value: unknown): value is string | number =>
   (typeof value === "string" && value !== "" && value.length <= MAX_ID_CHARACTERS) || Number.isSafeInteger(value);
 
@@ -66,7 +66,7 @@ export function userField({ user_id: value }: Fields): string | number | null {
 
 export const userOrNobody = (fields: Fields): string | number => userField(fields) ?? NOBODY;
 
-/** `history_id` of an abort: ids, or one; of a form as JSON. */
+/** `history_id` of an abort: one id or several; as JSON in a form. */
 export function historiesField({ history_id: value }: Fields): readonly (string | number)[] {
   const list = typeof value === "string" && value.startsWith("[") ? parsed(value) : value;
   if (list === undefined || list === null || list === "") throw missing();
@@ -86,7 +86,7 @@ export function protocolField({ protocol = "form" }: Fields): WorkerProtocol {
   throw invalid("protocol", workerProtocols.map((name) => `"${name}"`).join(" or "));
 }
 
-/** Of a form as JSON. */
+/** As JSON in a form. */
 export function capabilitiesField({ capabilities = {} }: Fields): Capabilities {
   const value = typeof capabilities === "string" ? parsed(capabilities) : capabilities;
   const isObject = typeof value === "object" && value !== null && !Array.isArray(value);

@@ -20,9 +20,9 @@ import {
 
 export interface WorkerRoutesOptions {
   readonly workers: Workers;
-  /** Hosts, besides loopback, that workers may be on. Read anew for each registration. */
+  /** Hosts allowed for workers, in addition to loopback. Read for each registration. */
   readonly allowedHosts: () => readonly string[];
-  /** Came from this machine: over the Unix socket, or over loopback without a proxy. */
+  /** From this machine: over the Unix socket, or over loopback without a proxy. */
   readonly isLocal: (request: FastifyRequest) => boolean;
 }
 
@@ -43,7 +43,7 @@ const RESERVATION = {
   required: ["name", "history_id"],
 };
 
-/** Who registers workers decides what others are answered. */
+/** Registering workers determines the answers that others get. */
 const forWorkers = (summary: string, body: object | null, status = 204) => ({
   config: {
     scope: "worker" as const,
@@ -62,7 +62,7 @@ const listing = (summary: string, type: "object" | "array" = "object") => ({
   },
 });
 
-/** What answers from memory of `/v1.0`. Bodies are JSON or forms. */
+/** The routes under `/v1.0` that answer from memory. Bodies are JSON or forms. */
 export function registerWorkerRoutes(app: FastifyInstance, options: WorkerRoutesOptions): void {
   const { workers, allowedHosts, isLocal } = options;
   app.addContentTypeParser(
@@ -82,7 +82,7 @@ export function registerWorkerRoutes(app: FastifyInstance, options: WorkerRoutes
   });
   app.post("/v1.0/worker/unregister", forWorkers("Unregister a worker", REGISTRATION), async ({ body }, reply) => {
     const { name, endpoint } = fieldsOf(body);
-    // Who is not registered has got what it asked for.
+    // A worker that is not registered is already in the desired state.
     if (typeof name === "string" && typeof endpoint === "string") await workers.unregister(name, endpoint);
     return await reply.code(204).send();
   });

@@ -13,7 +13,7 @@ import { parseTarget } from "../../../front/target.ts";
 import type { BatchRequest } from "./input.ts";
 import type { LineResult } from "./record.ts";
 
-/** Behind every request of a client that waits for its answer. */
+/** Below every request whose client is waiting. */
 const PRIORITY = 0;
 
 export interface Asking {
@@ -29,10 +29,7 @@ export type Answered = Pick<LineResult, "isFailed" | "json"> & {
   readonly error: AssistantError | null;
 };
 
-/**
- * Asks for the answer to one request, through the route that it would have taken by itself. Rejects with `CallerGone`
- * alone.
- */
+/** Gets the answer to one request, through the same route as a direct one. Only rejects with `CallerGone`. */
 export async function ask({ customId, body }: BatchRequest, asking: Asking): Promise<Answered> {
   const id = newRequestId();
   const line = (status: number, answer: unknown): string =>
@@ -79,7 +76,7 @@ async function answered(
   return (await answerOf(core, call)).body;
 }
 
-/** Of a request that was not begun before the batch's window was over. */
+/** For a request that was not started before the batch's window ended. */
 export const expiredLine = ({ customId }: BatchRequest): string =>
   `${JSON.stringify({
     id: `batch_req_${randomBytes(16).toString("hex")}`,

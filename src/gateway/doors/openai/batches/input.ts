@@ -11,11 +11,11 @@ export interface BatchRequest {
 }
 
 const MAX_REQUESTS = 50_000;
-/** Of a file full of mistakes. */
+/** Maximum number of reported errors. */
 const MAX_ERRORS = 100;
 const MAX_ID = 512;
 
-/** A line as a request for the endpoint, or what is wrong with it. */
+/** A line as a request for the endpoint, or its error. */
 export function requestOf({ number, text }: Line, endpoint: string, maxLineBytes: number): BatchRequest | BatchError {
   const wrong = (code: string, param: string | null, message: string): BatchError => ({
     ...{ code, message, param },
@@ -50,7 +50,7 @@ export function requestOf({ number, text }: Line, endpoint: string, maxLineBytes
 
 export const isWrong = (read: BatchRequest | BatchError): read is BatchError => "code" in read;
 
-/** Reads all of an input. `checkModel` says what speaks against a model; null: nothing. */
+/** Reads a whole input. `checkModel` returns the problem with a model; null: none. */
 export async function checkInput(
   content: AsyncIterable<Uint8Array>,
   endpoint: string,
@@ -96,7 +96,7 @@ export async function checkInput(
   return { total, errors };
 }
 
-/** The model of the first request; "": the line is none. */
+/** The model of the first request; "": the line is invalid. */
 export async function firstModel(
   content: AsyncIterable<Uint8Array>,
   endpoint: string,

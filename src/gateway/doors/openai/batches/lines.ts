@@ -2,13 +2,13 @@
 export interface Line {
   /** 1-based. */
   readonly number: number;
-  /** Without its end; null: it has more bytes than allowed, or is not UTF-8. */
+  /** Without its end; null: it is too long, or not UTF-8. */
   readonly text: string | null;
 }
 
 const NEWLINE = 0x0a;
 
-/** The lines of a file that are not blank, one by one: of a file of any size only the present line is in memory. */
+/** The non-blank lines of a file, one by one: whatever its size, only the current line is in memory. */
 export async function* linesOf(content: AsyncIterable<Uint8Array>, maxBytes: number): AsyncGenerator<Line> {
   let parts: Uint8Array[] = [];
   let bytes = 0;

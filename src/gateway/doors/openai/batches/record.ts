@@ -21,7 +21,7 @@ type BatchStatus =
 const ENDED: ReadonlySet<BatchStatus> = new Set(["completed", "failed", "expired", "cancelled"]);
 export const hasEnded = ({ status }: Pick<StoredBatch, "status">): boolean => ENDED.has(status);
 
-/** What is wrong with the input. */
+/** The problem with the input. */
 export interface BatchError {
   readonly code: string;
   readonly message: string;
@@ -30,20 +30,20 @@ export interface BatchError {
   readonly line: number | null;
 }
 
-/** A batch as the store has it. Its task has the same id. */
+/** A batch as stored. Its task has the same id. */
 export interface StoredBatch {
   readonly endpoint: string;
   readonly inputFileId: string;
   readonly completionWindow: string;
   readonly metadata: Readonly<Record<string, string>> | null;
-  /** Seconds that its files are kept; null: until they are deleted. */
+  /** Retention of its files in seconds; null: until they are deleted. */
   readonly outputExpiresAfterS: number | null;
-  /** As its first request names it. */
+  /** As named by its first request. */
   readonly model: string;
   readonly status: BatchStatus;
   /** Epoch milliseconds at which each status began. */
   readonly since: Readonly<Partial<Record<BatchStatus, number>>>;
-  /** Epoch milliseconds at which it is ended, complete or not. */
+  /** Epoch milliseconds at which it ends, complete or not. */
   readonly deadlineAt: number;
   readonly errors: readonly BatchError[] | null;
   readonly counts: BatchCounts;
@@ -63,11 +63,11 @@ export const batchCollection: CollectionSpec<StoredBatch> = {
   held: true,
 };
 
-/** The answer to a line, until all of them are in the batch's files. The record's id is made of both. */
+/** The answer to a line, until all of them are in the batch's files. The record's id consists of both. */
 export interface LineResult {
   readonly batch: string;
   readonly line: number;
-  /** It belongs into the file of errors. */
+  /** It belongs in the error file. */
   readonly isFailed: boolean;
   /** The line of the output file. */
   readonly json: string;
@@ -82,7 +82,7 @@ export const resultCollection: CollectionSpec<LineResult> = {
 const seconds = (epochMs: number | undefined): number | null =>
   epochMs === undefined ? null : Math.floor(epochMs / 1000);
 
-/** A batch as OpenAI's API shows it. */
+/** A batch in the format of OpenAI's API. */
 export const shownBatch = (id: string, batch: StoredBatch, createdAt: number): object => ({
   id,
   object: "batch",

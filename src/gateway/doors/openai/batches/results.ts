@@ -4,7 +4,7 @@ import { type BatchCounts, type LineResult, resultCollection } from "./record.ts
 
 const PAGE = 200;
 
-/** The answers of batches that are not complete, on disk: what is here is not asked again. */
+/** The answers of incomplete batches, on disk: these requests are not sent again. */
 export class Results {
   readonly #store: Pick<Store, "collection" | "commit">;
   readonly #records: Collection<LineResult>;
@@ -15,8 +15,8 @@ export class Results {
   }
 
   /**
-   * Durable when this resolves. A line has one answer: that of another attempt changes nothing. `expiresAt`: where
-   * nobody ever deletes it.
+   * Durable when this resolves. A line has one answer: that of another attempt is ignored. `expiresAt`: in case it is
+   * never deleted.
    */
   async add(
     batch: string,

@@ -17,9 +17,9 @@ export interface LinesOptions extends Pick<Asking, "inference" | "route" | "dead
   readonly maxLineBytes: number;
   /** Lines that have an answer. */
   readonly done: ReadonlySet<number>;
-  /** Lines that are asked at once; may change. */
+  /** Concurrent lines; may change. */
   readonly places: () => number;
-  /** Lets a request of the batch's owner begin. Returns who asks, and what must be called at its end. Throws. */
+  /** Starts a request of the batch's owner. Returns the caller, and a function to call at its end. Throws. */
   readonly admit: () => { readonly identity: Identity; readonly ended: (() => void) | null };
   readonly maxAttempts: number;
   /** Stores an answer. */
@@ -27,7 +27,7 @@ export interface LinesOptions extends Pick<Asking, "inference" | "route" | "dead
   readonly clock: Clock;
 }
 
-/** Asks for the answers to a batch's lines, several at once, in the order of the file. */
+/** Gets the answers to a batch's lines, several at once, in the order of the file. */
 export class Lines {
   readonly #options: LinesOptions;
   readonly #running = new Map<Promise<void>, Cancellation>();
@@ -45,7 +45,7 @@ export class Lines {
     return this.#stop;
   }
 
-  /** Begins no further line. What runs is let go on `shutdown`, which it may outlive, and ended otherwise. */
+  /** Starts no further lines. On `shutdown`, running ones may continue beyond it; otherwise they are cancelled. */
   end(stop: Stop): void {
     if (this.#stop !== null) return;
     this.#stop = stop;
@@ -53,12 +53,12 @@ export class Lines {
     if (stop !== "shutdown") this.cancelAll();
   }
 
-  /** Ends what runs, whose answers are of no use any more. */
+  /** Cancels running requests whose answers are no longer needed. */
   cancelAll(): void {
     for (const cancellation of this.#running.values()) cancellation.cancel(new CallerGone());
   }
 
-  /** Resolves when each line has an answer, or it was stopped. Rejects where an answer could not be stored. */
+  /** Resolves when each line has an answer, or it was stopped. Rejects if an answer could not be stored. */
   async run(content: AsyncIterable<Uint8Array>): Promise<void> {
     const { endpoint, maxLineBytes, done, places } = this.#options;
     for await (const line of linesOf(content, maxLineBytes)) {
@@ -66,7 +66,7 @@ export class Lines {
       while (this.#running.size >= places() && this.#isGoing) await Promise.race(this.#running.keys());
       if (!this.#isGoing) break;
       const request = requestOf(line, endpoint, maxLineBytes);
-      // The whole input was checked before.
+      // The whole input was validated before.
       if (!isWrong(request)) this.#begin(request);
     }
     await Promise.all(this.#running.keys());
@@ -109,7 +109,7 @@ export class Lines {
       } catch (thrown) {
         const error = presentable(thrown);
         if (error.code !== "rate_limit_exceeded") throw error;
-        // The batch goes as fast as its key may.
+        // The batch is limited by its key's rate.
         await this.#pause(backoffMs(1, Math.random(), error.retryAfterS));
         continue;
       }

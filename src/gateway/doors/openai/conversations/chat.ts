@@ -11,10 +11,7 @@ import { ResponseAnswer } from "../responses/answer.ts";
 import { newResponseId } from "../responses/ids.ts";
 import { type ConversationPorts, continuationOf, unlessDeleted } from "./ports.ts";
 
-/**
- * A chat that goes on with a conversation: its history comes before the messages, and they and the answer are added to
- * it.
- */
+/** A chat that continues a conversation: its history precedes the messages, and they and the answer are added to it. */
 export const inConversation = (decoded: DecodedBody, ports: ConversationPorts): DecodedBody => ({
   ...decoded,
   answer: (call, client) => serve(call, decoded.translate?.(client) ?? client, ports),
@@ -59,7 +56,7 @@ function checkedMessages(messages: unknown): readonly JsonObject[] {
   return checked as readonly JsonObject[];
 }
 
-/** The client's own messages were checked: what is wrong with one is wrong with the conversation. */
+/** The client's own messages were checked, so an error is in the conversation. */
 function aboutHistory<T>(check: () => T): T {
   try {
     return check();
@@ -74,7 +71,7 @@ function aboutHistory<T>(check: () => T): T {
   }
 }
 
-/** Passes an answer on as it is, and has it kept before its end. */
+/** Passes an answer on unchanged, and stores it before its end. */
 const answerSink = (
   client: AnswerSink,
   streamed: boolean,

@@ -11,22 +11,22 @@ import { invalid } from "../../../canonical/rules.ts";
 export interface ConversationPorts {
   readonly inference: InferenceCore;
   readonly directory: ModelDirectory;
-  /** Null: none are kept. */
+  /** Null: none are stored. */
   readonly conversations: Conversations | null;
 }
 
 /** The conversation that a call belongs to. */
 export interface Continuation {
   readonly id: string;
-  /** The same call, by the conversation's model where it asks for none. */
+  /** The same call, with the conversation's model if it names none. */
   readonly call: InferenceCall;
-  /** What the model is to see before what is new. */
+  /** The history that precedes the new messages. */
   history(ask: Pick<HistoryAsk, "added" | "systemPrompt" | "tools" | "maxTokens">): Promise<readonly Item[]>;
 }
 
 /**
- * Rejects with `invalid_request` for what is no conversation, with `conversation_not_found`, `storage_quota_exceeded`,
- * and as `resolveModel` throws.
+ * Rejects with `invalid_request` for an invalid conversation, with `conversation_not_found`, `storage_quota_exceeded`,
+ * and like `resolveModel`.
  */
 export async function continuationOf(
   given: InferenceCall,
@@ -45,7 +45,7 @@ export async function continuationOf(
   return { id, call, history: (ask) => conversations.history(tenant, id, { ...ask, model, origin: call }) };
 }
 
-/** Whoever deleted a conversation while its answer was made does not take the answer from its client. */
+/** Deleting a conversation during an answer does not fail the answer. */
 export async function unlessDeleted(adding: Promise<unknown>): Promise<boolean> {
   try {
     await adding;

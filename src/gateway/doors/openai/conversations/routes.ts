@@ -10,10 +10,10 @@ import { checkedItems } from "../responses/items.ts";
 import { pageOf } from "../responses/page.ts";
 import { described } from "./describe.ts";
 
-/** OpenAI's limit for what is added at once. */
+/** OpenAI's limit for items added at once. */
 const MAX_ADDED = 20;
 
-/** OpenAI's Conversations API. A tenant sees its own alone. */
+/** OpenAI's Conversations API. A tenant sees only its own. */
 export function registerConversationRoutes(app: FastifyInstance, conversations: Conversations): void {
   for (const prefix of ["", "/v1"]) {
     const path = `${prefix}/conversations`;
@@ -67,7 +67,7 @@ const itemIdOf = ({ params }: FastifyRequest): string => (params as { readonly i
 const itemsOf = async (request: FastifyRequest, conversations: Conversations): Promise<readonly Item[]> =>
   (await conversations.read(tenantOf(request), idOf(request))).items.map(({ item }) => item);
 
-/** The fields that are given; null counts as missing. Throws `invalid_request` for others. */
+/** The given fields; null counts as missing. Throws `invalid_request` for others. */
 function fieldsOf(body: unknown, names: readonly string[]): Body {
   if (!isObject(body)) throw new AssistantError("invalid_request", `The body must be an object; found ${shown(body)}.`);
   const other = Object.keys(body).find((name) => !names.includes(name));
@@ -84,7 +84,7 @@ function metadataOf(given: unknown = {}): JsonObject {
   return given as JsonObject;
 }
 
-/** Items of a body under ids of their own. Throws `invalid_request`. */
+/** Items of a body with new ids. Throws `invalid_request`. */
 function newItems(given: unknown, before: readonly Item[]): readonly Item[] {
   if (!Array.isArray(given) || given.length > MAX_ADDED)
     throw invalid("items", `The field "items" must be an array of at most ${MAX_ADDED} items; found ${shown(given)}.`);

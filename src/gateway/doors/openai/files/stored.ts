@@ -22,7 +22,7 @@ export interface FileQuery {
   readonly purpose: string | null;
   readonly order: "asc" | "desc";
   readonly limit: number;
-  /** Id of the last file of the page before; null: the first page. */
+  /** Id of the last file of the previous page; null: the first page. */
   readonly after: string | null;
 }
 
@@ -34,13 +34,13 @@ const COLLECTION: CollectionSpec<StoredFile> = {
   blobBytes: "bytes",
 };
 
-/** Files of all tenants: one for the daemon, whatever doors it has. A tenant sees its own alone. */
+/** Files of all tenants: one for the daemon, for all doors. A tenant sees only its own. */
 export class Files {
   readonly #store: Store;
   readonly #records: Collection<StoredFile>;
   readonly #limitBytes: () => number;
 
-  /** `limitBytes`: of one file, read anew for each. */
+  /** `limitBytes`: per file, read for each. */
   constructor(store: Store, limitBytes: () => number) {
     this.#store = store;
     this.#records = store.collection(COLLECTION);
@@ -59,7 +59,7 @@ export class Files {
     return this.#store.blobs.write(content, { maxBytes: this.limitBytes, tenant });
   }
 
-  /** A file that the daemon has made for the tenant, within no limits; it is there once `write` is committed. */
+  /** A file created by the daemon for the tenant, without limits; it exists once `write` is committed. */
   async made(
     tenant: string,
     file: NewFile,
@@ -120,9 +120,7 @@ export class Files {
     throw new AssistantError("internal", `The content of the file "${id}" is missing in the store.`);
   }
 
-  /**
-   * The file as text; null: there is none, or it is not UTF-8. Rejects with `body_too_large` where it has more bytes.
-   */
+  /** The file as text; null: there is none, or it is not UTF-8. Rejects with `body_too_large` if it has more bytes. */
   async text(tenant: string, id: string, maxBytes: number): Promise<string | null> {
     const found = await this.content(tenant, id).catch((error: unknown) => {
       if (isAssistantError(error) && error.code === "file_not_found") return null;

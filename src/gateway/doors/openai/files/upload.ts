@@ -15,15 +15,15 @@ const MAX_NAME = 255;
 const FIELDS: ReadonlySet<string> = new Set(["purpose", "expires_after[anchor]", "expires_after[seconds]"]);
 
 /**
- * Reads a form with a file, whose content goes to disk as it comes. Rejects with `invalid_request`, `body_too_large`,
- * `unsupported_media_type`.
+ * Parses a form with a file, whose content is written to disk as it arrives. Rejects with `invalid_request`,
+ * `body_too_large`, `unsupported_media_type`.
  */
 export async function uploaded(request: FastifyRequest, files: Files): Promise<StoredRecord<StoredFile>> {
   refuseContentEncoding(request.headers);
   const { tenant } = request.identity.caller;
   const fields = new Map<string, string>();
   let kept: { readonly filename: string; readonly content: Pick<StoredFile, "digest" | "bytes"> } | null = null;
-  // One byte more than is allowed shows that there is more.
+  // One byte more than allowed shows that there is more.
   const limits = { files: 1, fields: 16, fieldSize: 1_024, fileSize: files.limitBytes + 1 };
   try {
     for await (const part of request.parts({ limits })) {

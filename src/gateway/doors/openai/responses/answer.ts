@@ -8,20 +8,20 @@ import { customInput } from "./tools.ts";
 
 type Ending = "completed" | "incomplete" | "failed" | "cancelled";
 
-/** What an answer is made from. */
+/** What an answer is built from. */
 export interface AnswerPlan {
   readonly id: string;
   /** Epoch seconds. */
   readonly createdAt: number;
-  /** As the client named it, until the target did. */
+  /** As named by the client, until the target reports its name. */
   readonly model: string;
   readonly repeated: JsonObject;
   readonly summarizes: boolean;
-  /** Tools whose calls have any text as their input. */
+  /** Tools whose calls have free text as input. */
   readonly customTools?: readonly string[];
-  /** How many items came before, so that no two have the same id. */
+  /** Number of earlier items, so that ids are unique. */
   readonly inputItems: number;
-  /** Takes each event of the stream; missing: nobody reads them. */
+  /** Receives each event of the stream; missing: there is no stream. */
   readonly onEvent?: (event: JsonObject & { readonly sequence_number: number }) => void;
 }
 
@@ -34,15 +34,14 @@ interface Growing {
   /** More of the text, a JSON string without its quotes. */
   json: string;
   logprobs: unknown[];
-  /** Which call it is, in the target's words. */
+  /** The call's identification in the target's format. */
   readonly call: { readonly index: unknown; readonly id: unknown } | null;
 }
 
 const DONE: Readonly<Record<string, Ending>> = { length: "incomplete", content_filter: "incomplete" };
 
 /**
- * Makes an answer of the Responses API, and the events of its stream in their order, from an answer in OpenAI's chat
- * format.
+ * Builds an answer of the Responses API, and the events of its stream in order, from an answer in OpenAI's chat format.
  */
 export class ResponseAnswer {
   readonly #plan: AnswerPlan;
@@ -62,7 +61,7 @@ export class ResponseAnswer {
     this.#status = plan.repeated["background"] === true ? "queued" : "in_progress";
   }
 
-  /** As it stands. */
+  /** Its current state. */
   get response(): JsonObject & { readonly id: string; readonly output: readonly Item[] } {
     const { id, createdAt, repeated } = this.#plan;
     const reason = this.#finishReason === "length" ? "max_output_tokens" : "content_filter";
@@ -81,7 +80,7 @@ export class ResponseAnswer {
     };
   }
 
-  /** It has ended as the model meant it to, or at a limit. */
+  /** It has ended normally, or at a limit. */
   get isAnswered(): boolean {
     return this.#status === "completed" || this.#status === "incomplete";
   }
@@ -90,13 +89,13 @@ export class ResponseAnswer {
     return this.#status !== "queued" && this.#status !== "in_progress";
   }
 
-  /** `response.created`, with `response.queued` where it waits in the background. */
+  /** `response.created`, with `response.queued` if it waits in the background. */
   created(): void {
     this.#emit("response.created", { response: this.response });
     if (this.#status === "queued") this.#emit("response.queued", { response: this.response });
   }
 
-  /** The target has begun. `model`: its name; null: it did not say. */
+  /** The target has begun. `model`: its name; null: not reported. */
   begin(model: string | null): void {
     this.#model = model ?? this.#model;
     this.#status = "in_progress";
@@ -114,8 +113,8 @@ export class ResponseAnswer {
   }
 
   /**
-   * How further chunks are taken that differ from this one, the last, in their content alone: each is written as the
-   * event that `onEvent` would get. Null: `chunk` must see them.
+   * How to process further chunks that differ from this one, the last, only in their content: each is written as the
+   * event that `onEvent` would receive. Null: `chunk` must see them.
    */
   likewise(chunk: JsonObject): ContentFrame | null {
     const growing = this.#growing;
@@ -206,7 +205,7 @@ export class ResponseAnswer {
     const { index = 0, id = null } = call;
     const { name, arguments: args = "" } = (isObject(call["function"]) ? call["function"] : {}) as Body;
     const current = this.#growing?.call ?? null;
-    // Some servers count all calls as the first, with an id each.
+    // Some servers number all calls as the first, with different ids.
     const isNew = current === null || current.index !== index || (id !== null && id !== "" && id !== current.id);
     if (isNew) {
       if (!isString(name) || name === "")
@@ -220,7 +219,7 @@ export class ResponseAnswer {
     const delta = isString(args) ? args : JSON.stringify(args);
     if (delta === "") return;
     growing.text += delta;
-    // The text is within the arguments, and whole when they are.
+    // The text is within the arguments, and complete when they are.
     if (growing.kind === "custom_tool_call") return;
     const { output_index, item_id } = this.#place(growing);
     this.#emit("response.function_call_arguments.delta", { item_id, output_index, delta });

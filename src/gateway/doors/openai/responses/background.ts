@@ -18,17 +18,14 @@ import { runFitting } from "./truncation.ts";
 
 export const RESPONSE_JOB = "response";
 
-/** What a task keeps of a request for a response of the background. */
+/** The part of a request that is stored for a background response. */
 interface Ordered extends Pick<InferenceCall, "selector" | "priority" | "hops" | "cachePart" | "route"> {
   readonly request: ResponseRequest;
   /** Epoch seconds. */
   readonly createdAt: number;
 }
 
-/**
- * Accepts a response that is made in the background: it is durable when this resolves. `model`: whose queue it waits
- * in.
- */
+/** Accepts a background response: it is durable when this resolves. `model`: whose queue it waits in. */
 export async function accept(
   responses: Responses,
   request: ResponseRequest,
@@ -42,7 +39,7 @@ export async function accept(
   const ordered: Ordered = { request, selector, priority, hops, cachePart, route, createdAt };
   try {
     await responses.keep(caller.tenant, request, answer, live?.events ?? null);
-    // Not tried again: somebody may have seen the beginning of its stream.
+    // Not retried: a reader may have seen the beginning of its stream.
     await responses.queue?.enqueue(
       {
         ...{ id: request.id, kind: RESPONSE_JOB, model, priority, maxAttempts: 1 },
@@ -60,11 +57,11 @@ export async function accept(
 export interface BackgroundOptions extends KeepingPorts {
   readonly responses: Responses;
   readonly inference: InferenceCore;
-  /** Throws where the tenant may ask for nothing any more. */
+  /** Throws if the tenant no longer has permission. */
   readonly callerOf: (tenant: string) => Caller;
 }
 
-/** Makes the responses of the background, as tasks. One that a daemon did not finish is made anew by the next. */
+/** Generates background responses, as tasks. A response that a daemon did not finish is generated again by the next. */
 export class Background implements Job {
   readonly #options: BackgroundOptions;
 
@@ -96,7 +93,7 @@ export class Background implements Job {
       await keep();
       return resultOf({ response: answer.response, input: [], previousId: null, events: null });
     } catch (thrown) {
-      // The next daemon makes it.
+      // The next daemon generates it.
       if (stopping.aborted && !(thrown instanceof CallerGone)) throw thrown;
       const error: AssistantError | null = thrown instanceof CallerGone ? null : presentable(thrown);
       if (error === null) answer.cancel();
@@ -109,13 +106,13 @@ export class Background implements Job {
   }
 }
 
-/** Makes the response of an answer in OpenAI's chat format. */
+/** Builds the response from an answer in OpenAI's chat format. */
 const answeringSink = (client: AnswerSink, answer: ResponseAnswer): AnswerSink => {
   let hasBegun = false;
   return translatedSink(client, true, {
     streamType: "text/event-stream",
     head(headers) {
-      // Another target may have begun before, and failed.
+      // Another target may have started before, and failed.
       if (!hasBegun) answer.begin(modelIn(headers));
       hasBegun = true;
     },

@@ -34,9 +34,7 @@ export const metadata: DescribedRule = {
   },
 };
 
-/**
- * What an answer may hold besides. Items of built-in tools never occur, so that those parts of them are never missing.
- */
+/** Additional content of an answer. Items of built-in tools never occur, so nothing of them can be missing. */
 const INCLUDABLE = [
   "code_interpreter_call.outputs",
   "computer_call_output.output.image_url",
@@ -81,7 +79,7 @@ export const rules: Readonly<Record<string, DescribedRule>> = {
 /** Checked where they are translated. */
 const TRANSLATED: ReadonlySet<string> = new Set(["input", "model", "tools", "tool_choice"]);
 
-/** What is refused, and what to do instead. */
+/** Refused fields, and alternatives. */
 const refused: Readonly<Record<string, string>> = {
   context_management: "Send the items that the model is to see.",
   moderation: "Omit it: moderation is not supported.",
@@ -103,7 +101,7 @@ const parts: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
     summary: oneOf("auto", "concise", "detailed"),
     generate_summary: oneOf("auto", "concise", "detailed"),
   },
-  // Each event would be padded, against who listens on the wire and measures.
+  // Would pad each event against traffic analysis.
   stream_options: { include_obfuscation: { passes: (value) => value === false, expected: "false" } },
   text: { format: object, verbosity: oneOf("low", "medium", "high") },
   "text.format": {
@@ -116,8 +114,8 @@ const parts: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
 };
 
 /**
- * The fields of the Responses API without nulls, checked but for those that are translated, and all others as they are.
- * Throws `invalid_request` naming the first wrong field.
+ * The fields of the Responses API without nulls, validated except for those that are translated, and all others
+ * unchanged. Throws `invalid_request` naming the first wrong field.
  */
 export function checkedFields(body: JsonObject): { readonly fields: Body; readonly others: Body } {
   const fields: Record<string, unknown> = {};

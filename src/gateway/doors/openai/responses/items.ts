@@ -57,8 +57,8 @@ function checkOutput(item: Body, at: string): Body {
 }
 
 /**
- * The field `input` as items, each with a type and an id, and messages with lists of parts. `idOf` makes ids for those
- * that have none. Throws `invalid_request` naming the first wrong part.
+ * The field `input` as items, each with a type and an id, and messages with lists of parts. `idOf` creates missing ids.
+ * Throws `invalid_request` naming the first wrong part.
  */
 export function itemsOf(input: unknown, idOf: (kind: string, index: number) => string): readonly Item[] {
   if (isString(input)) return itemsOf([{ role: "user", content: input }], idOf);
@@ -70,7 +70,7 @@ export function itemsOf(input: unknown, idOf: (kind: string, index: number) => s
   return checkedItems(input, "input", idOf);
 }
 
-/** The same of a list in a field of another name. */
+/** The same for a list in another field. */
 export function checkedItems(
   items: readonly unknown[],
   field: string,
@@ -106,7 +106,7 @@ function checkMessage(message: Body, at: string): Body {
   return message;
 }
 
-/** What a part must have, by its type. Data in parts is checked by what takes it. */
+/** Required fields of a part, by its type. Data in parts is validated by its consumer. */
 const PARTS: Readonly<Record<string, (part: Body, at: string) => void>> = {
   input_text: (part, at) => mustBe(text, part["text"], `${at}.text`),
   output_text: (part, at) => mustBe(text, part["text"], `${at}.text`),

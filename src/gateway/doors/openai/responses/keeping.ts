@@ -4,11 +4,11 @@ import type { ResponseRequest } from "./request.ts";
 import type { Responses } from "./stored.ts";
 
 export interface KeepingPorts extends Pick<ConversationPorts, "conversations"> {
-  /** Null: none is kept. */
+  /** Null: none is stored. */
   readonly responses: Responses | null;
 }
 
-/** Keeps what has ended, and adds a turn that is complete to its conversation. */
+/** Stores completed responses, and adds a complete turn to its conversation. */
 export async function kept(
   { responses, conversations }: KeepingPorts,
   tenant: string,

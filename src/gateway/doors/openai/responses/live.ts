@@ -3,16 +3,16 @@ import type { Growing, Mirror } from "../../../../tasks/relay.ts";
 import type { ResponseAnswer } from "./answer.ts";
 
 const IDLE_MS = 15_000;
-/** Of a message to another daemon; a longer event is sent alone. */
+/** Size of a message to another daemon; a longer event is sent alone. */
 const MAX_MESSAGE_CHARACTERS = 64 * 1024;
 
-/** The events of a response that is made in the background, for those who follow it. */
+/** The events of a background response, for its followers. */
 export class Live {
   /** By their sequence number. */
   readonly events: string[] = [];
-  /** Resolves when no more will come. */
+  /** Resolves when there will be no more. */
   readonly over: Promise<void>;
-  /** Null: it waits to be made. */
+  /** Null: it has not started. */
   answer: ResponseAnswer | null = null;
   tenant: string | null = null;
   readonly #watchers = new Set<() => void>();
@@ -37,8 +37,7 @@ export class Live {
   }
 
   /**
-   * Somebody makes it, from its beginning: what an earlier daemon sent of it is void, but for the events that are
-   * always first.
+   * It is generated from the beginning: events of an earlier daemon are void, except for those that are always first.
    */
   begin(tenant: string, answer: ResponseAnswer): void {
     this.tenant = tenant;
@@ -47,7 +46,7 @@ export class Live {
     this.events.length = 0;
   }
 
-  /** For daemons that follow it; null: it is not made here. */
+  /** For daemons that follow it; null: it is not generated here. */
   get growing(): Growing | null {
     const { events } = this;
     if (this.answer === null) return null;
@@ -65,7 +64,7 @@ export class Live {
     };
   }
 
-  /** Shows what another daemon makes. */
+  /** Shows another daemon's response. */
   get mirror(): Mirror {
     const isHere = (): boolean => this.answer !== null;
     return {
@@ -79,7 +78,7 @@ export class Live {
         for (const event of events) this.push(event);
       },
       end: () => this.end(),
-      // Whoever follows looks from time to time how it stands.
+      // Followers check its status from time to time.
       lost: () => {},
     };
   }
@@ -90,7 +89,7 @@ export class Live {
     this.#grown();
   }
 
-  /** No more will come, of this daemon. */
+  /** There will be no more from this daemon. */
   end(): void {
     this.#isOver = true;
     this.#forget();
@@ -99,7 +98,7 @@ export class Live {
     this.#resolve();
   }
 
-  /** Its events from a number on, those to come as well. `isLost` is asked where nothing has come for a while. */
+  /** Its events from a number on, including future ones. `isLost` is called if nothing has arrived for a while. */
   async *follow(from: number, isLost: () => Promise<boolean>): AsyncGenerator<string> {
     this.#followers++;
     try {

@@ -6,7 +6,7 @@ import { inClientsNames, type ResponseRequest } from "./request.ts";
 import { eventText } from "./sink.ts";
 
 /**
- * The answer to a request before there is any of it. `onEvent` takes its stream's events as they are written, where
+ * The answer to a request, before any of it exists. `onEvent` receives its stream's events as they are written, if
  * there may be a stream.
  */
 export function newAnswer(
@@ -22,7 +22,7 @@ export function newAnswer(
   });
 }
 
-/** A request as a call for a chat. `checked` throws with the client's names of fields. */
+/** A request as a chat call. `checked` throws with the client's names of fields. */
 export function chatOf(
   request: ResponseRequest,
 ): Pick<InferenceCall, "body" | "checked" | "prompt" | "streamed" | "maxTokens"> {

@@ -10,28 +10,28 @@ import { itemId, newResponseId } from "./ids.ts";
 import { itemsOf } from "./items.ts";
 import { chatChoice, chatTools, customNames, isCustom } from "./tools.ts";
 
-/** A request of the Responses API, read. */
+/** A parsed request of the Responses API. */
 export interface ResponseRequest {
   readonly id: string;
   /** The same in OpenAI's chat format. */
   readonly chat: JsonObject;
-  /** What the client calls each message of it. */
+  /** The client's path of each message. */
   readonly places: readonly string[];
   /** Items of the request itself, without those of earlier responses. */
   readonly input: readonly Item[];
   readonly previousId: string | null;
-  /** The conversation that it goes on with; null: none. */
+  /** The conversation that it continues; null: none. */
   readonly conversationId: string | null;
-  /** What the answer repeats of the request. */
+  /** The parts of the request that the answer repeats. */
   readonly repeated: JsonObject;
   readonly isStored: boolean;
   readonly isBackground: boolean;
   readonly streamed: boolean;
   /** The client reads reasoning as a summary. */
   readonly summarizes: boolean;
-  /** Of a conversation that is longer than the context the oldest part is left out. */
+  /** If a conversation is longer than the context, its oldest part is omitted. */
   readonly truncates: boolean;
-  /** Names of its tools whose input is any text. */
+  /** Names of its tools with free text as input. */
   readonly customTools: readonly string[];
 }
 
@@ -43,15 +43,14 @@ export interface History {
   item(id: string): Promise<Item | null>;
 }
 
-/** The items of a request's conversation that a model is to see before those of the request. */
+/** The items of a request's conversation that precede those of the request. */
 export type ConversationReader = (
   ask: Pick<HistoryAsk, "added" | "systemPrompt" | "tools" | "maxTokens">,
 ) => Promise<readonly Item[]>;
 
 /**
- * Reads a body of the Responses API. `history` null: nothing is stored. `conversation` null: it names none. Rejects
- * with
- * `invalid_request` naming the field.
+ * Parses a body of the Responses API. `history` null: nothing is stored. `conversation` null: it names none. Rejects
+ * with `invalid_request` naming the field.
  */
 export async function readRequest(
   body: JsonObject,
@@ -121,7 +120,7 @@ async function resolved(items: readonly Item[], history: History | null): Promis
   );
 }
 
-/** Fields whose meaning is the same in both APIs. */
+/** Fields with the same meaning in both APIs. */
 const SAME = ["model", "parallel_tool_calls", "prompt_cache_key", "safety_identifier", "temperature", "top_p", "user"];
 
 function chatFields(fields: Body, streamed: boolean): Body {
@@ -207,7 +206,7 @@ const NAMES: readonly (readonly [RegExp, string])[] = [
   [/\breasoning_effort\b/g, "reasoning.effort"],
 ];
 
-/** The error in the client's own names. */
+/** The error with the client's own names. */
 export function inClientsNames(error: AssistantError, places: readonly string[]): AssistantError {
   if (error.param === null) return error;
   const renamed = (text: string): string =>

@@ -6,7 +6,7 @@ import { described } from "./describe.ts";
 import { numberOf, pageOf } from "./page.ts";
 import { isPending, type Responses, responseNotFound } from "./stored.ts";
 
-/** Stored responses: one, its stream, its input items; cancel and delete. A tenant sees its own alone. */
+/** Stored responses: one, its stream, its input items; cancel and delete. A tenant sees only its own. */
 export function registerResponseRoutes(app: FastifyInstance, responses: Responses): void {
   const found = async (request: FastifyRequest): Promise<JsonObject> => {
     const { tenant, id } = asked(request);
@@ -51,7 +51,7 @@ const asked = ({ params, identity }: FastifyRequest): { readonly tenant: string;
   id: (params as { readonly id: string }).id,
 });
 
-/** Events of a response's stream after the one with the number, those to come as well. */
+/** Events of a response's stream after the given number, including future ones. */
 async function eventsOf(
   responses: Responses,
   request: FastifyRequest,

@@ -45,7 +45,7 @@ async function serve(ports: ResponsePorts, json: JsonObject, asked: InferenceCal
   const call: InferenceCall = { ...given, ...chatOf(request) };
   if (isBackground) {
     if (responses?.queue == null) throw invalid("background", 'There is no "background" here.');
-    // Nobody would see later what can be refused now.
+    // Errors must be reported now: there is no client to see them later.
     const { name } = resolveModel(directory, call);
     const live = streamed ? responses.live(request.id) : null;
     const { response } = await accept(responses, request, call, name);
@@ -67,7 +67,7 @@ function sendJson(client: AnswerSink, value: object): void {
   client.end(body);
 }
 
-/** Sends events as they come. A client that disconnects ends nothing but this. */
+/** Sends events as they arrive. A disconnect only ends this. */
 async function relay(events: AsyncGenerator<string>, client: AnswerSink, gone: Cancellation): Promise<void> {
   const left = Promise.withResolvers<void>();
   gone.onCancel = () => left.resolve();

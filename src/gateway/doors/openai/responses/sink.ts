@@ -9,7 +9,7 @@ const EVENT_STREAM = "text/event-stream";
 export const eventText = (event: JsonObject): string =>
   `event: ${String(event["type"])}\ndata: ${JSON.stringify(event)}\n\n`;
 
-/** The model that an answer's head names; null: it does not. `headers`: name, value, … */
+/** The model named by an answer's head; null: none. `headers`: name, value, … */
 export function modelIn(headers: readonly string[]): string | null {
   const at = headers.indexOf("x-assistant-model");
   return at < 0 ? null : decodeURIComponent(headers[at + 1] ?? "");
@@ -17,11 +17,11 @@ export function modelIn(headers: readonly string[]): string | null {
 
 export interface ResponseSinkOptions extends KeptSinkOptions {
   readonly answer: ResponseAnswer;
-  /** Events that were not taken yet, as they are written. */
+  /** Events that were not sent yet, as they are written. */
   readonly taken: () => string;
 }
 
-/** A sink for an answer in OpenAI's chat format, which the client gets as one of the Responses API. */
+/** A sink for an answer in OpenAI's chat format, which the client receives in that of the Responses API. */
 export function responseSink(client: AnswerSink, options: ResponseSinkOptions): AnswerSink {
   const { answer, streamed, taken } = options;
   return translatedSink(new KeepingSink(client, options), streamed, {
@@ -44,7 +44,7 @@ export function responseSink(client: AnswerSink, options: ResponseSinkOptions): 
   });
 }
 
-/** Writes the events of a response's life besides those of its answer. */
+/** Writes the events of a response's life cycle, apart from those of its answer. */
 class KeepingSink extends KeptSink {
   readonly #options: ResponseSinkOptions;
   #begun = false;
@@ -58,7 +58,7 @@ class KeepingSink extends KeptSink {
     if (length === undefined) super.head(status, headers);
     else super.head(status, headers, length);
     const { answer, taken, streamed } = this.#options;
-    // Another target may have begun before, and failed.
+    // Another target may have started before, and failed.
     if (!streamed || this.#begun) return;
     this.#begun = true;
     answer.created();
@@ -67,7 +67,7 @@ class KeepingSink extends KeptSink {
   }
   override fail(error: AssistantError, headers: readonly string[], betweenEvents: boolean): void {
     const { answer, streamed, taken } = this.#options;
-    // Without a head there is no response, but a request that was refused.
+    // Without a head there is no response, but a refused request.
     if (!streamed || this.client.status === null) {
       super.fail(error, headers, betweenEvents);
       return;

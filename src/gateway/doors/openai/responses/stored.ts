@@ -10,38 +10,38 @@ import { isResponseId, responseOfItem } from "./ids.ts";
 import { Live } from "./live.ts";
 import type { History, ResponseRequest } from "./request.ts";
 
-/** A response as it is kept. */
+/** A response as stored. */
 export interface StoredResponse {
   readonly response: JsonObject & { readonly output: readonly Item[] };
   /** Items of this request alone. */
   readonly input: readonly Item[];
   readonly previousId: string | null;
-  /** Those of its stream, in order, where that may be read again; null: there are none. */
+  /** Those of its stream, in order, if it may be replayed; null: there are none. */
   readonly events: readonly string[] | null;
 }
 
 const COLLECTION: CollectionSpec<StoredResponse> = { name: "responses", indexes: {}, held: true };
 
-/** Longest chain of responses that a conversation may be. */
+/** Maximum number of chained responses in a conversation. */
 const MAX_CHAIN = 1_000;
-/** Of the events of one response; a longer stream can be read while it runs, and not again. */
+/** Limit for the events of one response; a longer stream can be followed live, but not replayed. */
 const MAX_EVENT_CHARACTERS = 16 * 2 ** 20;
 
-/** What of the tasks' queue responses need that are made in the background. */
+/** The part of the task queue that background responses need. */
 export type ResponseQueue = Pick<Tasks, "enqueue" | "find" | "cancel">;
 
 export interface ResponsesOptions {
-  /** Runs those of the background. Default: there are none. */
+  /** Runs background responses. Default: there are none. */
   readonly queue?: ResponseQueue;
-  /** Whether a tenant's responses are kept: not those of a key that was revoked meanwhile. Default: they are. */
+  /** Whether a tenant's responses are stored: not for a key that was revoked in the meantime. Default: they are. */
   readonly mayKeep?: (tenant: string) => boolean;
   /** Lets other daemons follow what `read` finds. Default: there are none. */
   readonly relay?: (read: (id: string) => Growing | null) => Relay | null;
 }
 
 /**
- * Responses of all tenants, in the store and in the making: one for the daemon, whatever doors it has. One that is made
- * in the background is a task with its id, which knows how it stands where nobody makes it at the moment.
+ * Responses of all tenants, stored and in progress: one for the daemon, for all doors. A background response is a task
+ * with the same id, which has its status while nothing is generating it.
  */
 export class Responses {
   readonly #store: Store;
@@ -52,7 +52,7 @@ export class Responses {
   readonly queue: ResponseQueue | null;
   readonly #relay: Relay | null;
 
-  /** `retentionMs`: how long a response is kept; 0: none is. Read anew for each. */
+  /** `retentionMs`: how long a response is stored; 0: none is. Read for each. */
   constructor(store: Store, retentionMs: () => number, { queue, mayKeep = () => true, relay }: ResponsesOptions = {}) {
     this.#store = store;
     this.#records = store.collection(COLLECTION);
@@ -62,7 +62,7 @@ export class Responses {
     this.#relay = relay?.((id) => this.#live.get(id)?.growing ?? null) ?? null;
   }
 
-  /** Null: nothing is kept. */
+  /** Null: nothing is stored. */
   historyOf(tenant: string): History | null {
     if (this.#retentionMs() === 0) return null;
     return {
@@ -82,7 +82,7 @@ export class Responses {
     };
   }
 
-  /** Null: there is none of the tenant's with this id. */
+  /** Null: the tenant has none with this id. */
   async find(tenant: string, id: string): Promise<StoredResponse | null> {
     if (!isResponseId(id)) return null;
     const record = await this.#records.get(id);
@@ -105,7 +105,7 @@ export class Responses {
     return ended?.value ?? null;
   }
 
-  /** Where the events of a response come that is made in the background, now or later. */
+  /** The destination of a background response's events, now or later. */
   live(id: string): Live {
     const known = this.#live.get(id);
     if (known !== undefined) return known;
@@ -119,7 +119,7 @@ export class Responses {
     return live;
   }
 
-  /** The events of a response from a number on; those to come end with it. */
+  /** The events of a response from a number on; future ones end with it. */
   async *follow(tenant: string, id: string, live: Live, from: number): AsyncGenerator<string> {
     using _elsewhere = this.#relay?.follow(id, () => live.mirror) ?? null;
     yield* live.follow(from, async () => {
@@ -129,7 +129,7 @@ export class Responses {
   }
 
   /**
-   * Input and output items of a conversation up to and with a response; null where one of its responses is not there.
+   * Input and output items of a conversation up to and including a response; null if one of its responses is missing.
    */
   async itemsThrough(tenant: string, id: string): Promise<readonly Item[] | null> {
     const turns: (readonly Item[])[] = [];
@@ -150,7 +150,7 @@ export class Responses {
     return turns.flat();
   }
 
-  /** Input items of a response with those of the conversation before it; null: there is no such response. */
+  /** Input items of a response with those of the preceding conversation; null: there is no such response. */
   async inputOf(tenant: string, id: string): Promise<readonly Item[] | null> {
     const found = await this.find(tenant, id);
     if (found === null) return null;
@@ -161,18 +161,18 @@ export class Responses {
   async keep(...kept: Parameters<Responses["keeping"]>): Promise<void> {
     const [tenant, request, answer, events = null] = kept;
     if (!this.mayKeep(tenant)) return;
-    // One that was deleted meanwhile, maybe through another daemon, stays so.
+    // A response deleted in the meantime, possibly through another daemon, stays deleted.
     if (request.isBackground && answer.hasEnded)
       await this.#records.update(request.id, () => storedOf(request, answer, withinLimit(events)));
     else await this.#store.commit([this.keeping(...kept)]);
   }
 
-  /** Rejects with `storage_quota_exceeded` where no more may be begun that is to be kept. */
+  /** Rejects with `storage_quota_exceeded` if no more responses to be stored may be started. */
   async requireRoom(tenant: string): Promise<void> {
     await this.#store.requireRoom(tenant);
   }
 
-  /** What keeps a response, for a commit of the caller's. It was accepted, and no limit takes its answer away. */
+  /** The writes that store a response, for the caller's commit. It was accepted, so no limit applies to its answer. */
   keeping(
     tenant: string,
     request: ResponseRequest,
@@ -184,7 +184,7 @@ export class Responses {
     return this.#records.put(request.id, value, options);
   }
 
-  /** Ends one that is made in the background; it has ended, so or otherwise, when this resolves. */
+  /** Cancels a background response; it has ended, in one way or another, when this resolves. */
   async cancel(tenant: string, id: string): Promise<void> {
     let wasMade = false;
     try {
@@ -195,17 +195,17 @@ export class Responses {
     }
     const live = this.#live.get(id);
     if (live !== undefined && live.answer !== null) await live.over;
-    // Else its end comes from the daemon that made it.
+    // Otherwise its end comes from the daemon that generates it.
     else if (!wasMade || this.#relay === null) live?.end();
   }
 
-  /** Resolves when nothing is made any more of what was cancelled for a tenant. */
+  /** Resolves when none of a tenant's cancelled responses is being generated any more. */
   async endedAllOf(tenant: string): Promise<void> {
     const made = [...this.#live.values()].filter((live) => live.answer !== null && live.tenant === tenant);
     await Promise.all(made.map(({ over }) => over));
   }
 
-  /** False: there was none. One that is being made is cancelled first. */
+  /** False: there was none. A response in progress is cancelled first. */
   async delete(tenant: string, id: string): Promise<boolean> {
     const found = await this.find(tenant, id);
     if (found === null) return false;
@@ -220,7 +220,7 @@ const withinLimit = (events: readonly string[] | null): readonly string[] | null
   return length > MAX_EVENT_CHARACTERS ? null : events;
 };
 
-/** Whether it waits or is being made. */
+/** Whether it is waiting or being generated. */
 export const isPending = ({ response: { status } }: StoredResponse): boolean =>
   status === "queued" || status === "in_progress";
 

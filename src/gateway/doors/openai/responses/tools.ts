@@ -2,7 +2,7 @@ import { type Body, invalid, isObject, isString, mustBe, oneOf, shown, text } fr
 
 const FUNCTION = ["name", "description", "parameters", "strict"] as const;
 
-/** What a custom tool is to a model: a function of one text. */
+/** A custom tool as seen by the model: a function with one string parameter. */
 const CUSTOM_PARAMETERS = {
   type: "object",
   properties: { input: { type: "string" } },
@@ -30,7 +30,7 @@ function customTool({ name, description, format }: Body, at: string): Body {
   return { type: "function", function: { name, ...described, parameters: CUSTOM_PARAMETERS } };
 }
 
-/** The text that a call of a custom tool has. A model that did not keep to the form has written it bare. */
+/** The text input of a custom tool call. A model that ignored the format has written it directly. */
 export function customInput(args: string): string {
   try {
     const { input } = JSON.parse(args) as { readonly input?: unknown };
@@ -40,10 +40,7 @@ export function customInput(args: string): string {
   }
 }
 
-/**
- * `tools` in OpenAI's chat format. Throws `invalid_request` for those that the client does not run itself: nothing here
- * could.
- */
+/** `tools` in OpenAI's chat format. Throws `invalid_request` for built-in tools, which are not available. */
 export function chatTools(tools: unknown): readonly Body[] {
   if (!Array.isArray(tools)) throw invalid("tools", `The field "tools" must be an array; found ${shown(tools)}.`);
   return tools.map((tool, index) => {
@@ -61,7 +58,7 @@ export function chatTools(tools: unknown): readonly Body[] {
   });
 }
 
-/** `tool_choice` in OpenAI's chat format, and the tools that it leaves. Throws `invalid_request`. */
+/** `tool_choice` in OpenAI's chat format, and the remaining tools. Throws `invalid_request`. */
 export function chatChoice(
   choice: unknown,
   tools: readonly Body[],

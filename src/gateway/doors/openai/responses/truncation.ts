@@ -5,16 +5,11 @@ import { DelegatedSink } from "../../../front/delegated-sink.ts";
 import { chatOf } from "./plan.ts";
 import type { ResponseRequest } from "./request.ts";
 
-/**
- * Each try leaves out at least an eighth of what is left, so that a conversation of thousands of messages needs no
- * more.
- */
+/** Each attempt omits at least an eighth of the rest, so a conversation of thousands of messages needs no more. */
 const MAX_TRIES = 32;
 const LEAST_SHARE = 1 / 8;
 
-/**
- * Has a request answered, where it asks for it without the oldest messages that its model's context has no room for.
- */
+/** Has a request answered, if it allows that without the oldest messages that do not fit into the model's context. */
 export async function runFitting(
   core: Pick<InferenceCore, "run">,
   call: InferenceCall,
@@ -33,7 +28,7 @@ export async function runFitting(
   }
 }
 
-/** Keeps the failure of a conversation that is too long to itself, as long as there is nothing of an answer. */
+/** Holds back the failure of a conversation that is too long, as long as there is no answer. */
 class TrialSink extends DelegatedSink {
   readonly waiting?: NonNullable<AnswerSink["waiting"]>;
   tooLong: { readonly error: AssistantError; readonly headers: readonly string[] } | null = null;
@@ -56,8 +51,8 @@ class TrialSink extends DelegatedSink {
 }
 
 /**
- * Without the oldest messages, as many as an engine's counts say, or an eighth of the text. Null: nothing is left that
- * could go.
+ * Without the oldest messages, as many as the engine's counts indicate, or an eighth of the text. Null: nothing is left
+ * to omit.
  */
 export function withoutOldest(
   request: ResponseRequest,
@@ -73,7 +68,7 @@ export function withoutOldest(
   let left = total * Math.max(LEAST_SHARE, over);
   let end = first;
   while (end < last && left > 0) left -= lengthOf(messages[end++] as JsonObject);
-  // The output of a call that is gone would be that of none.
+  // The output of an omitted call would belong to none.
   while (end < last && messages[end]?.["role"] === "tool") end += 1;
   const kept = <T>(list: readonly T[]): T[] => [...list.slice(0, first), ...list.slice(end)];
   return { ...request, chat: { ...request.chat, messages: kept(messages) }, places: kept(request.places) };
