@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 
 /** Tests against fakes mostly wait: for processes, timers and sockets. */
@@ -25,6 +26,8 @@ export default defineConfig({
     pool: "forks",
     // Tests of `.only` left behind would hide the others.
     allowOnly: false,
+    // Threads and programs are TypeScript: with what Node.js made of it the last time they start in half the time.
+    env: { NODE_COMPILE_CACHE: join(import.meta.dirname, ".cache/compile-cache") },
     // The next file in the same process is not to see them.
     unstubEnvs: true,
     projects: [

@@ -1,5 +1,5 @@
 import { appendFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { HandshakeMessage } from "../../src/api/handshake.ts";
@@ -16,6 +16,8 @@ import { fakeInstance, fakeStatus } from "./status.ts";
  *   FAKE_CHAT         `endless`, `broken` (half an answer), `refused` (context_length_exceeded), `slow` (1.5 s first)
  *   FAKE_RECORD       file to which a line is added per request that changes something, and per chat
  */
+// Imported, it would read all of its exports, for which Node.js loads its whole fetch: 40 ms of each start.
+const { createServer } = process.getBuiltinModule("node:http");
 const env = readEnvironment();
 const knob = (name: string): string => variable(env, name) ?? "";
 const paths = resolvePaths(env);

@@ -30,6 +30,8 @@ export interface FakeProvider extends AsyncDisposable {
   to(path: string): SeenCall[];
   /** The next calls of the path are answered by these, one each; the last one stays. */
   script(path: string, ...scripts: Script[]): void;
+  /** All calls and scripts. */
+  forget(): void;
 }
 
 export const json = (value: unknown, more: Script = {}): Script => ({
@@ -89,6 +91,10 @@ export async function startProvider(models: readonly string[] = ["large", "embed
     calls,
     to: (path) => calls.filter((call) => call.path === path),
     script: (path, ...list) => void scripts.set(path, list),
+    forget() {
+      calls.length = 0;
+      scripts.clear();
+    },
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));

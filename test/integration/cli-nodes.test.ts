@@ -1,16 +1,18 @@
-import { afterEach, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import type { NodesReport } from "../../src/api/nodes.ts";
 import { eventually, installAssistant } from "../support/assistant.ts";
-import { allUp, chatBody, freeAddress, NodeGroup, postChat } from "../support/nodes.ts";
+import { chatBody, freeAddress, NodeGroup, postChat, type TestNode } from "../support/nodes.ts";
 
 const nodes = new NodeGroup();
-const { start } = nodes;
-afterEach(nodes.end);
+let a: TestNode;
+let b: TestNode;
+let away: string;
 
-test("node list shows who is up, away and switched off, as a table and as JSON", async () => {
-  const b = await start({ models: { river: "" } });
-  const away = await freeAddress();
-  const a = await start({
+beforeAll(async () => {
+  b = await nodes.start({ models: { river: 'model_alias = "stream"\n' } });
+  away = await freeAddress();
+  a = await nodes.start({
+    models: { lake: "" },
     remotes: [
       { name: "b", grpc: b.grpc, extra: "weight = 3" },
       { name: "gone", grpc: away },
@@ -21,6 +23,10 @@ test("node list shows who is up, away and switched off, as a table and as JSON",
     "the states are known",
     async () => (await a.nodes()).map(({ state }) => state).join() === "up,down,disabled",
   );
+});
+afterAll(nodes.end);
+
+test("node list shows who is up, away and switched off, as a table and as JSON", async () => {
   expect((await postChat(a.url, chatBody("river", { tokens: 1 }))).status).toBe(200);
   const { exitCode, stdout } = await a.assistant.run(["node", "list", "--json"]);
   expect(exitCode).toBe(0);
@@ -63,9 +69,7 @@ test("node list shows who is up, away and switched off, as a table and as JSON",
 });
 
 test("a model that only another machine has is listed, told of and chatted with", async () => {
-  const b = await start({ models: { river: 'model_alias = "stream"\n' } });
-  const a = await start({ models: { lake: "" }, remotes: [{ name: "b", grpc: b.grpc }] });
-  await allUp(a);
+  const before = (await a.nodes())[0]?.requestsServed ?? 0;
   expect((await a.assistant.run(["list"])).stdout).toMatch(/^lake [\s\S]*^On other machines: river \(b\)$/m);
   expect(JSON.parse((await a.assistant.run(["list", "--json"])).stdout)).toMatchObject({
     elsewhere: [{ name: "river", kind: "chat", nodes: ["b"] }],
@@ -77,7 +81,7 @@ test("a model that only another machine has is listed, told of and chatted with"
   // By its alias over there, too.
   const answer = await a.assistant.run(["run", "stream", "Hello"], { input: "" });
   expect(answer).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/\S/) });
-  expect((await a.nodes())[0]?.requestsServed).toBe(1);
+  expect((await a.nodes())[0]?.requestsServed).toBe(before + 1);
 });
 
 test("without servers, and without a daemon, node list says what to do", async () => {

@@ -1,26 +1,23 @@
 import { connect, type Socket } from "node:net";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { eventually } from "../support/assistant.ts";
 import { ask, type FakeInstallation, fake, installFakes } from "../support/fake-installation.ts";
 import { postBytes } from "../support/raw-http.ts";
 
 let assistant: FakeInstallation;
-afterEach(() => assistant[Symbol.asyncDispose]());
 
 interface Client {
   readonly socket: Socket;
   text(): string;
 }
 
-async function send(port: number, prompt: string, stream: boolean): Promise<Client> {
+async function send(port: number, prompt: string, stream: boolean, model = "river"): Promise<Client> {
   const socket = connect({ host: "127.0.0.1", port, allowHalfOpen: true });
   let text = "";
   socket.on("data", (part) => (text += String(part)));
   socket.on("error", () => {});
   await new Promise((resolve) => socket.once("connect", resolve));
-  socket.write(
-    postBytes("/v1/chat/completions", { model: "river", messages: [{ role: "user", content: prompt }], stream }),
-  );
+  socket.write(postBytes("/v1/chat/completions", { model, messages: [{ role: "user", content: prompt }], stream }));
   return { socket, text: () => text };
 }
 
@@ -51,11 +48,24 @@ const cases = [true, false].flatMap((patched) =>
 );
 
 describe.each([true, false])("with an engine that notices departed clients: %s", (patched) => {
-  test("a client that leaves in any phase, by any way, frees its slot while another client is served", async () => {
+  let url: string;
+  let port: number;
+  beforeAll(async () => {
     const knobs = { noticesDisconnects: patched, noticesWhenWriting: !patched };
-    assistant = await installFakes({ models: { river: { knobs, slots: 2 } }, patched });
-    const url = await assistant.serve();
-    const port = Number(new URL(url).port);
+    assistant = await installFakes({
+      models: {
+        river: { knobs, slots: 2 },
+        lake: { knobs, slots: 1 },
+        slow: { knobs: { ...knobs, startDelayMs: 800 } },
+      },
+      patched,
+    });
+    url = await assistant.serve();
+    port = Number(new URL(url).port);
+  });
+  afterAll(() => assistant[Symbol.asyncDispose]());
+
+  test("a client that leaves in any phase, by any way, frees its slot while another client is served", async () => {
     await ask(url, "river", "wake up");
     const other = await send(port, `the other ${fake({ tokens: 100_000, decodeDelayMs: 20 })}`, true);
     await eventually("the other is served", () => other.text().includes("word1"));
@@ -82,37 +92,34 @@ describe.each([true, false])("with an engine that notices departed clients: %s",
     await eventually("the other goes on", () => other.text().length > seen);
     other.socket.destroy();
   });
-});
 
-test("a client that leaves the queue is dispatched to nobody", async () => {
-  assistant = await installFakes({ models: { river: { slots: 1 } } });
-  const url = await assistant.serve();
-  const port = Number(new URL(url).port);
-  await ask(url, "river", "wake up");
-  const holder = await send(port, prompts.decode, true);
-  await eventually("the slot is taken", () => holder.text().includes("word1"));
-  const { requests } = await assistant.record("river");
-  const waiting = await Promise.all(Array.from({ length: 10 }, (_, index) => send(port, "waiting", index % 2 === 0)));
-  await eventually("they wait", async () => (await assistant.state()).queued === 10);
-  for (const [index, { socket }] of waiting.entries()) {
-    if (index < 5) socket.destroy();
-    else socket.end();
-  }
-  await eventually("nobody waits", async () => (await assistant.state()).queued === 0);
-  holder.socket.destroy();
-  await eventually("the slot is free", async () => (await assistant.ready("river")).inFlight === 0);
-  expect((await assistant.record("river")).requests).toBe(requests);
-});
+  test("a client that leaves the queue is dispatched to nobody", async () => {
+    await ask(url, "lake", "wake up");
+    const holder = await send(port, prompts.decode, true, "lake");
+    await eventually("the slot is taken", () => holder.text().includes("word1"));
+    const { requests } = await assistant.record("lake");
+    const waiting = await Promise.all(
+      Array.from({ length: 10 }, (_, index) => send(port, "waiting", index % 2 === 0, "lake")),
+    );
+    await eventually("they wait", async () => (await assistant.state()).queued === 10);
+    for (const [index, { socket }] of waiting.entries()) {
+      if (index < 5) socket.destroy();
+      else socket.end();
+    }
+    await eventually("nobody waits", async () => (await assistant.state()).queued === 0);
+    holder.socket.destroy();
+    await eventually("the slot is free", async () => (await assistant.ready("lake")).inFlight === 0);
+    expect((await assistant.record("lake")).requests).toBe(requests);
+  });
 
-test("a client that leaves while its model loads causes no dispatch, and the model is there for the next", async () => {
-  assistant = await installFakes({ models: { river: { knobs: { startDelayMs: 800 } } } });
-  const url = await assistant.serve();
-  const leaver = await send(Number(new URL(url).port), "hello", false);
-  await eventually("it waits", async () => (await assistant.state()).queued === 1);
-  leaver.socket.destroy();
-  await eventually("nobody waits", async () => (await assistant.state()).queued === 0);
-  await ask(url, "river", "hello");
-  // The engine's own question at its start, and one request.
-  expect((await assistant.record("river")).requests).toBe(2);
-  expect(await assistant.launches("river")).toBe(1);
+  test("a client that leaves while its model loads causes no dispatch, and the model is there for the next", async () => {
+    const leaver = await send(port, "hello", false, "slow");
+    await eventually("it waits", async () => (await assistant.state()).queued === 1);
+    leaver.socket.destroy();
+    await eventually("nobody waits", async () => (await assistant.state()).queued === 0);
+    await ask(url, "slow", "hello");
+    // The engine's own question at its start, and one request.
+    expect((await assistant.record("slow")).requests).toBe(2);
+    expect(await assistant.launches("slow")).toBe(1);
+  });
 });

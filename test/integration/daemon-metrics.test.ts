@@ -1,10 +1,15 @@
 import { request } from "node:http";
-import { afterEach, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { eventually } from "../support/assistant.ts";
 import { ask, type FakeInstallation, fake, installFakes, open } from "../support/fake-installation.ts";
 
 let assistant: FakeInstallation;
-afterEach(() => assistant[Symbol.asyncDispose]());
+let url: string;
+beforeAll(async () => {
+  assistant = await installFakes({ models: { river: { slots: 1 } } });
+  url = await assistant.serve();
+});
+afterAll(() => assistant[Symbol.asyncDispose]());
 
 type Series = ReadonlyMap<string, number>;
 
@@ -19,7 +24,7 @@ function parse(text: string): Series {
   return series;
 }
 
-const scrape = async (url: string): Promise<Series> => parse(await (await fetch(`${url}/metrics`)).text());
+const scrape = async (): Promise<Series> => parse(await (await fetch(`${url}/metrics`)).text());
 
 /** The sum of a metric's series whose labels hold all of `labels`. */
 function sum(series: Series, name: string, ...labels: string[]): number {
@@ -30,9 +35,7 @@ function sum(series: Series, name: string, ...labels: string[]): number {
 }
 
 test("a scrape counts requests, tokens, times and instances as they were", async () => {
-  assistant = await installFakes({ models: { river: { slots: 1 } } });
-  const url = await assistant.serve();
-  const before = await scrape(url);
+  const before = await scrape();
   expect([sum(before, "assistant_requests_total"), sum(before, "assistant_model_waiting", 'model="river"')]).toEqual([
     0, 0,
   ]);
@@ -44,7 +47,7 @@ test("a scrape counts requests, tokens, times and instances as they were", async
     usage.completion += told.completion_tokens;
   }
   await ask(url, "lake", "nobody is called that");
-  const series = await scrape(url);
+  const series = await scrape();
   expect(
     sum(
       series,
@@ -76,8 +79,6 @@ test("a scrape counts requests, tokens, times and instances as they were", async
 });
 
 test("what runs and what waits is there while it runs and waits", async () => {
-  assistant = await installFakes({ models: { river: { slots: 1 } } });
-  const url = await assistant.serve();
   const leaving = new AbortController();
   const held = await open(url, "river", `hold ${fake({ tokens: 100_000, decodeDelayMs: 10 })}`, {
     stream: true,
@@ -86,7 +87,7 @@ test("what runs and what waits is there while it runs and waits", async () => {
   void held.text().catch(() => {});
   const waiting = ask(url, "river", "and I?");
   await eventually("one runs and one waits", async () => {
-    const series = await scrape(url);
+    const series = await scrape();
     return (
       sum(series, "assistant_model_in_flight", 'model="river"') === 1 &&
       sum(series, "assistant_model_waiting", 'model="river"') === 1
@@ -94,33 +95,30 @@ test("what runs and what waits is there while it runs and waits", async () => {
   });
   leaving.abort();
   expect((await waiting).status).toBe(200);
-  const series = await scrape(url);
+  const series = await scrape();
   expect(sum(series, "assistant_requests_total", 'outcome="cancelled"')).toBe(1);
   expect(sum(series, "assistant_model_in_flight") + sum(series, "assistant_model_waiting")).toBe(0);
 });
 
 test("an engine that is killed is a crash, and its restart a start", async () => {
-  assistant = await installFakes({ models: { river: {} } });
-  const url = await assistant.serve();
   await ask(url, "river", "hello");
   process.kill((await assistant.ready("river")).pid ?? 0, "SIGKILL");
   const series = await eventually("the crash is counted", async () => {
-    const now = await scrape(url);
+    const now = await scrape();
     return sum(now, "assistant_instance_ends_total", 'instance="river@cpu"') > 0 ? now : undefined;
   });
   expect(sum(series, "assistant_instance_ends_total", 'instance="river@cpu"', 'cause="signal"')).toBe(1);
   await ask(url, "river", "again");
-  expect(sum(await scrape(url), "assistant_instance_starts_total", 'instance="river@cpu"')).toBe(
+  expect(sum(await scrape(), "assistant_instance_starts_total", 'instance="river@cpu"')).toBe(
     await assistant.launches("river"),
   );
 });
 
 test("the operator's socket answers scrapes without a key", async () => {
-  assistant = await installFakes({ models: { river: {} }, env: { ASSISTANT_API_KEY: "s3cret" } });
-  const url = await assistant.serve();
-  expect((await fetch(`${url}/metrics`)).status).toBe(401);
+  await using locked = await installFakes({ models: { river: {} }, env: { ASSISTANT_API_KEY: "s3cret" } });
+  expect((await fetch(`${await locked.serve()}/metrics`)).status).toBe(401);
   const text = await new Promise<string>((resolve, reject) => {
-    const asked = request({ socketPath: assistant.adminSocket, path: "/metrics" }, async (answer) =>
+    const asked = request({ socketPath: locked.adminSocket, path: "/metrics" }, async (answer) =>
       resolve((await answer.toArray()).join("")),
     );
     asked.on("error", reject);

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
-import { eventually } from "../support/assistant.ts";
+import { compileCache, eventually } from "../support/assistant.ts";
 import { callEngine, engineRecord, fakeEngineProgram, type Knobs } from "../support/fake-engine.ts";
 import { chatBody, startGateway, type TestGateway } from "../support/gateway.ts";
 import { bodyOf, postBytes, rawClient } from "../support/raw-http.ts";
@@ -19,7 +19,7 @@ async function start(
   const gateway = await startGateway(() => {});
   const engine = join(gateway.directory, "fake.sock");
   const child = spawn(process.execPath, [fakeEngineProgram, "--socket", engine], {
-    env: { FAKE_ENGINE: JSON.stringify(knobs), NODE_NO_WARNINGS: "1" },
+    env: { FAKE_ENGINE: JSON.stringify(knobs), NODE_NO_WARNINGS: "1", NODE_COMPILE_CACHE: compileCache },
     stdio: "ignore",
   });
   stopEngine = async () => {

@@ -7,14 +7,20 @@ import { chatBody, grpcClient, keyed, postChat, startNode, type TestClient, type
 
 let node: TestNode;
 let client: TestClient;
+/** Has one slot. */
+let small: TestNode;
+let clientOfSmall: TestClient;
 
 beforeAll(async () => {
   node = await startNode({ models: { river: "slots = 2\n" } });
+  small = await startNode({ models: { river: "slots = 1\n" } });
   client = await grpcClient(node.grpc);
+  clientOfSmall = await grpcClient(small.grpc);
 });
 afterAll(async () => {
   client?.[Symbol.dispose]();
-  await node?.[Symbol.asyncDispose]();
+  clientOfSmall?.[Symbol.dispose]();
+  await Promise.all([node?.[Symbol.asyncDispose](), small?.[Symbol.asyncDispose]()]);
 });
 
 const chat = (knobs: Parameters<typeof chatBody>[1] = {}, stream = false) => ({
@@ -122,20 +128,18 @@ test("a deadline that passes ends the work", async () => {
 });
 
 test("a request that waits is told of its deadline and never reaches the engine", async () => {
-  await using busy = await startNode({ models: { river: "slots = 1\n" } });
-  using other = await grpcClient(busy.grpc);
   const abort = new AbortController();
-  const running = postChat(busy.url, chatBody("river", { tokens: 5_000, decodeDelayMs: 10 }), {}, abort.signal).catch(
+  const running = postChat(small.url, chatBody("river", { tokens: 5_000, decodeDelayMs: 10 }), {}, abort.signal).catch(
     () => null,
   );
   await eventually("the engine works", async () =>
-    (await busy.status()).instances.some(({ inFlight }) => inFlight === 1),
+    (await small.status()).instances.some(({ inFlight }) => inFlight === 1),
   );
-  const { requests } = await busy.record();
-  const error = await failure(other.forward(chat(), { deadlineMs: 300 }));
+  const { requests } = await small.record();
+  const error = await failure(clientOfSmall.forward(chat(), { deadlineMs: 300 }));
   expect(error.code).toBe(codes.DEADLINE_EXCEEDED);
-  await eventually("nobody waits", async () => (await busy.status()).queued === 0, 5_000);
-  expect((await busy.record()).requests).toBe(requests);
+  await eventually("nobody waits", async () => (await small.status()).queued === 0, 5_000);
+  expect((await small.record()).requests).toBe(requests);
   abort.abort();
   await running;
 });
@@ -258,15 +262,13 @@ test("where the daemon has keys, each call needs one", async () => {
 });
 
 test("a daemon that is busy says RESOURCE_EXHAUSTED and when to come back", async () => {
-  await using busy = await startNode({ models: { river: "slots = 1\n" } });
-  using caller = await grpcClient(busy.grpc);
   // Loaded first: an instance that comes up while the queue is full takes one request and leaves a place.
-  await caller.forward(chat({ tokens: 1 }));
+  await clientOfSmall.forward(chat({ tokens: 1 }));
   const abort = new AbortController();
   const body = chatBody("river", { tokens: 5_000, decodeDelayMs: 10 });
-  const waiting = Array.from({ length: 300 }, () => postChat(busy.url, body, {}, abort.signal).catch(() => null));
-  await eventually("the queue is full", async () => (await busy.status()).queued >= 256);
-  const error = await failure(caller.forward(chat()));
+  const waiting = Array.from({ length: 300 }, () => postChat(small.url, body, {}, abort.signal).catch(() => null));
+  await eventually("the queue is full", async () => (await small.status()).queued >= 256);
+  const error = await failure(clientOfSmall.forward(chat()));
   expect(error.code).toBe(codes.RESOURCE_EXHAUSTED);
   expect(error.metadata.get("x-assistant-code")).toEqual(["queue_full"]);
   expect(Number(error.metadata.get("retry-after")[0])).toBeGreaterThanOrEqual(1);
@@ -288,18 +290,23 @@ test("connections over the limit are closed, and those that are there go on", as
 
 test("the usual address, taken by another program, keeps nobody from starting; a chosen one does", async () => {
   const other = createServer();
-  // Another daemon on this machine may have it already, and lose it at any moment.
-  const status = await eventually("the address is taken", async () => {
-    if (!other.listening) await listens(other, 50051);
+  // Where it cannot be had another daemon on this machine has it, and may lose it at any moment: then it is had next.
+  const taken = async (): Promise<unknown> => other.listening || (await listens(other, 50051));
+  const status = await eventually("it starts beside the other program", async () => {
+    await taken();
     await using usual = await installAssistant();
     await usual.serve();
     const found = await usual.status();
-    return other.listening && found.grpc === null && found;
+    return found.grpc === null && found;
   });
   expect(status.hints.join("\n")).toMatch(/gRPC is not served: Another program listens on 127\.0\.0\.1:50051/);
   await using chosen = await installAssistant({ config: 'grpc_addr = "127.0.0.1:50051"' });
-  const refused = await chosen.run(["serve"]);
-  expect(refused.exitCode).not.toBe(0);
-  expect(refused.stderr).toMatch(/Another program listens on 127\.0\.0\.1:50051.*grpc_addr/s);
+  const refused = await eventually("it does not start", async () => {
+    await taken();
+    const { exitCode, stderr } = await chosen.run(["serve"]);
+    if (exitCode === 0) await chosen.stop();
+    return exitCode !== 0 && stderr;
+  });
+  expect(refused).toMatch(/Another program listens on 127\.0\.0\.1:50051.*grpc_addr/s);
   other.close();
 });

@@ -10,7 +10,14 @@ import {
 } from "../../src/api/inference-service.ts";
 import { Client, InferenceError } from "../../src/workers/handlers/client.ts";
 import { ObjectsClient } from "../../src/workers/handlers/objects.ts";
-import { eventually, installAssistant, isRunning, packageRoot, type TestAssistant } from "../support/assistant.ts";
+import {
+  compileCache,
+  eventually,
+  installAssistant,
+  isRunning,
+  packageRoot,
+  type TestAssistant,
+} from "../support/assistant.ts";
 import { tritonClient } from "../support/triton.ts";
 
 interface InferenceClient {
@@ -26,7 +33,8 @@ let ended: Promise<number>;
 beforeAll(async () => {
   const example = join(packageRoot, "examples/handlers/on-demand.ts");
   const program = join(packageRoot, "src/workers/handlers/run-program.ts");
-  const command = [process.execPath, program, example, "--port", "{port}"];
+  const kept = `NODE_COMPILE_CACHE=${compileCache}`;
+  const command = ["env", kept, process.execPath, program, example, "--port", "{port}"];
   assistant = await installAssistant({
     env: { ASSISTANT_GRPC_ADDR: "127.0.0.1:0" },
     scheduler: "max_queued_per_model = 1",

@@ -2,14 +2,18 @@ import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { AuditReport } from "../../src/api/audit.ts";
-import type { KeyView, NewKey } from "../../src/api/keys.ts";
+import type { KeyOrder, KeyView, NewKey } from "../../src/api/keys.ts";
 import type { UsageByDay } from "../../src/api/usage.ts";
+import { type DaemonClient, daemonClient } from "../../src/client/daemon-client.ts";
+import { resolvePaths } from "../../src/config/paths.ts";
 import { ask, type FakeInstallation, installFakes } from "../support/fake-installation.ts";
 
 let assistant: FakeInstallation;
+let client: DaemonClient;
 let url: string;
 beforeAll(async () => {
   assistant = await installFakes({ config: "[tasks]\nmax_pending = 2\n", models: { river: {}, lake: {} } });
+  client = daemonClient(resolvePaths(assistant.env));
 });
 afterAll(() => assistant[Symbol.asyncDispose]());
 
@@ -23,6 +27,13 @@ const chat = (secret: string | null, model = "river") =>
 const secrets: string[] = [];
 async function made(...words: string[]): Promise<string> {
   const { secret } = await run<NewKey>("key", ...words);
+  secrets.push(secret);
+  return secret;
+}
+
+/** What `key create` does, without the price of a command. */
+async function granted(order: KeyOrder): Promise<string> {
+  const { secret } = await client.createKey(order);
   secrets.push(secret);
   return secret;
 }
@@ -65,7 +76,7 @@ const send = async (
 const later = { model: "river", prompt: "hello", run_at: "2099-01-01T00:00:00Z" };
 
 test("a forgotten key's name comes with nothing that it has stored, and its tasks hold no place", async () => {
-  const old = await made("create", "tmp");
+  const old = await granted({ name: "tmp" });
   const { body: response } = await send(old, "POST", "/v1/responses", { model: "river", input: "hello" });
   const { body: task } = await send(old, "POST", "/api/v1/tasks", later);
   const paths = [`/v1/responses/${response["id"]}`, `/api/v1/tasks/${task["task_id"]}`];
@@ -73,7 +84,7 @@ test("a forgotten key's name comes with nothing that it has stored, and its task
   expect(await statuses(old)).toEqual([200, 200]);
   expect((await assistant.run(["key", "revoke", "tmp", "--forget", "--json"])).exitCode).toBe(2);
   await run("key", "revoke", "tmp", "--forget", "--yes");
-  const fresh = await made("create", "tmp");
+  const fresh = await granted({ name: "tmp" });
   expect(await statuses(fresh)).toEqual([404, 404]);
   // Two may wait.
   const { body } = await send(fresh, "POST", "/api/v1/tasks/batch", { tasks: [later, later] });
@@ -82,7 +93,7 @@ test("a forgotten key's name comes with nothing that it has stored, and its task
 });
 
 test("a batch of tasks that is refused uses up nothing of the key's limit", async () => {
-  const gina = await made("create", "gina", "--requests-per-minute", "3");
+  const gina = await granted({ name: "gina", requestsPerMinute: 3 });
   const refused = await send(gina, "POST", "/api/v1/tasks/batch", { tasks: [later, later, later] });
   expect([refused.status, refused.body["error"]]).toEqual([429, "queue_full"]);
   const statuses = [(await chat(gina)).status, (await chat(gina)).status, (await chat(gina)).status];
@@ -122,7 +133,7 @@ test("a key stores as much as it may, however many requests come at once, and wh
   expect(kept?.expires_at).toBeGreaterThan(Date.now() / 1000);
   await fetch(`${url}/api/v1/objects/${kept?.key}`, { method: "DELETE", headers: { authorization } });
   expect((await send(hugo, "POST", "/v1/responses", ask)).status).toBe(200);
-  expect((await run<KeyView>("key", "show", "hugo")).stored?.records).toBe(3);
+  expect((await client.key("hugo")).stored?.records).toBe(3);
 });
 
 test("limits are told in headers, refuse with 429, and those of a day hold over a restart", async () => {

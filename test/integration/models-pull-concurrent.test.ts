@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { execa } from "execa";
 import { expect, it } from "vitest";
 import { startHub } from "../fakes/hub.ts";
+import { compileCache } from "../support/assistant.ts";
 import { ggufLike, testStore } from "../support/store.ts";
 
 const program = join(dirname(fileURLToPath(import.meta.url)), "../fakes/pull-once.ts");
@@ -16,7 +17,7 @@ it("two processes that pull one model download it once", async () => {
   const run = () =>
     execa(process.execPath, [program, `${hub.url}/m.gguf`, store.dir], {
       extendEnv: false,
-      env: { NODE_NO_WARNINGS: "1" },
+      env: { NODE_NO_WARNINGS: "1", NODE_COMPILE_CACHE: compileCache },
     });
   const results = (await Promise.all([run(), run()])).map(
     ({ stdout }) => JSON.parse(stdout) as { alreadyPresent: boolean; phases: string[]; file: string },

@@ -9,10 +9,10 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadInferenceService, type WireInferResponse } from "../../src/api/inference-service.ts";
 import { readWav, wavHeader } from "../../src/engines/speech/wav.ts";
 import { type PipelineServices, startPipelineServices } from "../fakes/pipeline-services.ts";
-import { eventually, packageRoot } from "../support/assistant.ts";
+import { compileCache, eventually, packageRoot } from "../support/assistant.ts";
 import { type FakeInstallation, fake, installFakes } from "../support/fake-installation.ts";
+import { httpxClient } from "../support/httpx.ts";
 import { openAiServer } from "../support/openai-server.ts";
-import { pythonPackages } from "../support/python.ts";
 import { startRabbit, type TestRabbit } from "../support/rabbitmq.ts";
 import { freePort, startRedis, type TestRedis } from "../support/redis.ts";
 import { startReceiver } from "../support/webhook-receiver.ts";
@@ -129,7 +129,7 @@ beforeAll(async () => {
   await assistant.writeModel("espeak", '[tts]\nsource = "espeak-ng"');
   await assistant.writeModel(
     "ears",
-    `[transcription]\nengine = "command"\nsource = "any"\n[command]\nrun = ${JSON.stringify(openAiServer("--port", "{port}"))}\nenv = { NODE_NO_WARNINGS = "1" }`,
+    `[transcription]\nengine = "command"\nsource = "any"\n[command]\nrun = ${JSON.stringify(openAiServer("--port", "{port}"))}\nenv = { NODE_NO_WARNINGS = "1", NODE_COMPILE_CACHE = "${compileCache}" }`,
   );
   const folder = join(assistant.root, "pipelines");
   await mkdir(folder);
@@ -686,7 +686,7 @@ test("a changed file takes effect, a broken one harms no other", async () => {
 });
 
 test("httpx reads a run as it comes", async () => {
-  const packages = await pythonPackages("httpx", ["httpx==0.28.1"]);
+  const packages = await httpxClient();
   const program = `
 import httpx, json, sys
 frames = []

@@ -4,19 +4,8 @@ import { execa } from "execa";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { packageRoot } from "../support/assistant.ts";
 import { type GpuInstallation, installOnGpu } from "../support/fake-gpu.ts";
-import { pythonPackages } from "../support/python.ts";
+import { httpxClient } from "../support/httpx.ts";
 
-/** Pinned: what pip chooses for both. */
-const PACKAGES = [
-  "httpx==0.28.1",
-  "websockets==17.4",
-  "anyio==4.16.0",
-  "certifi==2026.10.19.post1",
-  "h11==0.16.0",
-  "httpcore==1.0.9",
-  "idna==3.20",
-  "typing-extensions==4.16.0",
-];
 const KEY = "sk-of-the-client";
 
 interface Outcome {
@@ -51,7 +40,7 @@ let assistant: GpuInstallation;
 let seen: Seen;
 
 beforeAll(async () => {
-  const packages = await pythonPackages("httpx-websockets", PACKAGES, ["--no-deps"]);
+  const packages = await httpxClient();
   assistant = await installOnGpu({
     usesMib: 1000,
     config: `[[server.api_key_sha256]]\nname = "client"\nsha256 = "${hash("sha256", KEY)}"\nscopes = ["inference", "metrics", "admin"]\n`,

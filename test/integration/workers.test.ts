@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { eventually, installAssistant, packageRoot, type TestAssistant } from "../support/assistant.ts";
-import { pythonPackages } from "../support/python.ts";
+import { httpxClient } from "../support/httpx.ts";
 
 let assistant: TestAssistant;
 let url = "";
@@ -280,7 +280,7 @@ test("a worker that cannot register ends with an error, and one with a wrong lay
 });
 
 test("a stock httpx client speaks the protocol", async () => {
-  const packages = await pythonPackages("httpx", ["httpx==0.28.1"]);
+  const packages = await httpxClient();
   const script = `
 import httpx, json, sys
 base = sys.argv[1]

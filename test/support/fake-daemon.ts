@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
-import { eventually, installAssistant, packageRoot, type TestAssistant } from "./assistant.ts";
+import { compileCache, eventually, installAssistant, packageRoot, type TestAssistant } from "./assistant.ts";
 import { emptyGguf } from "./gguf-writer.ts";
 
 export const fakeDaemonProgram = join(packageRoot, "test/fakes/daemon.ts");
@@ -44,7 +44,7 @@ export async function installWithFake(): Promise<FakeInstallation> {
     asked,
     async start(knobs = {}) {
       const child = spawn(process.execPath, [fakeDaemonProgram], {
-        env: { ...assistant.env, FAKE_RECORD: record, ...knobs },
+        env: { ...assistant.env, NODE_COMPILE_CACHE: compileCache, FAKE_RECORD: record, ...knobs },
         stdio: ["ignore", "ignore", "inherit", "ipc"],
       });
       children.push(child);
