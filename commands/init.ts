@@ -16,7 +16,7 @@ import { BaseCommand } from "./support/cli/base-command.ts";
 import { modelOrder } from "./support/init/model-order.ts";
 
 interface InitResult {
-  /** Files, in the order they were looked at; empty with `--stdout`. */
+  /** Files, in the order in which they were checked; empty with `--stdout`. */
   readonly files: readonly WrittenFile[];
   /** Texts by file, with `--stdout`. */
   readonly texts?: Readonly<Record<string, string>>;
@@ -86,7 +86,7 @@ export default class Init extends BaseCommand {
     const file = modelConfigFile({ ...paths, modelConfigDir }, order.name);
     await writeNew(file, await renderModelConfig(order), { force: flags.force });
     const files = [await ensureConfig(paths, hardware), { file, written: true }];
-    // What the new file means beside the others, such as a name that is taken, shows only in the whole.
+    // Conflicts of the new file with others, such as a name that is taken, only show in the complete configuration.
     for (const notice of (await load()).notices) if (notice.file === file) this.say(noticeText(notice));
     return this.#done(files);
   }

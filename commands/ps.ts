@@ -35,7 +35,7 @@ export default class Ps extends BaseCommand {
       for (const line of psText(status)) this.log(line);
       return undefined;
     }
-    // Ink knows this variable alone.
+    // The only variable that Ink reads for this.
     if (!showsColour(process.stdout)) process.env["FORCE_COLOR"] = "0";
     // Loaded here and not above: ink's import takes longer than all of the rest.
     const { showPs } = await import("../src/ui/ps/mount.tsx");

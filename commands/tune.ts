@@ -52,7 +52,7 @@ export default class Tune extends BaseCommand {
       import("./support/tune/target.ts"),
     ]);
     const names = [...new Set(argv as string[])];
-    // A name that is wrong is told before anything is measured for minutes.
+    // A wrong name is reported before anything is measured for minutes.
     for (const name of names) await findTarget(name, this.context(flags));
     const results: TuneResult[] = [];
     for (const model of names) {

@@ -54,7 +54,7 @@ export default class EngineListCommand extends BaseCommand {
     const { env, paths } = this.context(flags);
     const { llamaServerPath } = await loadConfig({ env, configFile: flags.config });
     const folder = engineFolder(paths);
-    // Somebody else's data directory is only read.
+    // Another user's data directory is only read.
     await migrateBuilds(paths.enginesDir).catch(() => {});
     const options = { folder, llamaServerPath, pathVariable: env["PATH"] ?? "", nodePath: process.execPath };
     const [choice, { auto, all }] = await Promise.all([readEngineChoice(folder), listEngines(options)]);

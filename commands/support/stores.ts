@@ -6,7 +6,7 @@ import type { ModelStore } from "../../src/models/store.ts";
 import { openDocuments, openRecords } from "../../src/store/stores.ts";
 import { printable } from "../../src/ui/printable.ts";
 
-// Stdout holds the answer alone.
+// Stdout only contains the result.
 const warn = (problem: string): void => void process.stderr.write(`Warning: ${printable(problem)}\n`);
 
 /** The pulled models of an installation. */

@@ -36,7 +36,7 @@ export interface ModelInfo {
   readonly inFlight: number;
   readonly queued: number;
   readonly loaded: boolean;
-  /** JSON; "": not told. */
+  /** JSON; "": not reported. */
   readonly capabilities: string;
 }
 
@@ -51,7 +51,7 @@ export interface InfoResponse {
 /** Fields of a message to send may be left out. */
 export type Sent<Message> = Partial<Message>;
 
-/** Under the names that grpc-js takes besides those of the definition. */
+/** By the names that grpc-js uses in addition to those of the definition. */
 export interface AssistantHandlers {
   readonly forwardRequest: handleUnaryCall<ForwardRequest, Sent<ForwardResponse>>;
   readonly forwardRequestStream: handleServerStreamingCall<ForwardRequest, Sent<ForwardResponse>>;
@@ -80,7 +80,7 @@ export interface LoadedService {
 export const SERVICE_NAME = "assistant.AssistantService";
 export const MODEL_SERVICE_NAME = "assistant.ModelService";
 
-/** Metadata of a call that failed, besides status and text. */
+/** Metadata of a failed call, in addition to status and text. */
 export const failureKeys = {
   /** Code of the error catalogue. */
   code: "x-assistant-code",

@@ -1,7 +1,7 @@
 import type { Static } from "typebox";
 import { Type } from "../core/schema.ts";
 
-/** Somebody changed something, or tried to. Holds no secrets and no prompts. */
+/** A change, or an attempt to make one. Contains no secrets and no prompts. */
 export const AuditEntry = Type.Object({
   at: Type.Number({ description: "epoch milliseconds" }),
   actor: Type.String({ description: "name of the API key; `local` for this machine's own user" }),

@@ -4,7 +4,7 @@ export const requestHeaders = {
   id: "x-request-id",
   /** 0–100, higher first. */
   priority: "x-assistant-priority",
-  /** Deadline for the beginning of the answer, milliseconds from now. */
+  /** Deadline for the start of the answer, milliseconds from now. */
   timeoutMs: "x-assistant-timeout-ms",
   /** Ids of the daemons that forwarded the request, first to last, comma-separated. */
   hops: "x-assistant-hops",
@@ -18,6 +18,6 @@ export const requestHeaders = {
 
 /** HTTP trailers of our own engines. */
 export const answerTrailers = {
-  /** Duration of the generated sound in seconds, which cannot be derived from compressed sound. */
+  /** Duration of the generated audio in seconds, which cannot be derived from compressed audio. */
   audioSeconds: "x-audio-seconds",
 } as const;

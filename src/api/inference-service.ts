@@ -77,7 +77,7 @@ interface IndexEntry extends NamedModel {
   readonly reason: string;
 }
 
-/** Under the names that grpc-js takes besides those of the definition. */
+/** By the names that grpc-js uses in addition to those of the definition. */
 export interface InferenceHandlers {
   readonly serverLive: handleUnaryCall<object, { readonly live: boolean }>;
   readonly serverReady: handleUnaryCall<object, { readonly ready: boolean }>;

@@ -27,7 +27,7 @@ export const ListedModel = Type.Object({
 });
 export type ListedModel = Static<typeof ListedModel>;
 
-/** A model that no engine of this machine runs, as the daemon knows it. */
+/** A model that no engine of this machine runs, as known to the daemon. */
 export const ModelElsewhere = Type.Object({
   name: Type.String(),
   aliases: Type.Array(Type.String()),

@@ -1,6 +1,6 @@
 /** An object of the store, as it is passed by reference. */
 export interface ObjectRef {
-  /** Where HTTP has it. */
+  /** Its path over HTTP. */
   readonly path: string;
   readonly key: string;
   readonly size: number;

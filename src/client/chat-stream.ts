@@ -110,7 +110,7 @@ function requestBody(request: ChatRequest): Record<string, unknown> {
   };
 }
 
-/** Collects what the chunks of one answer say besides the text. */
+/** Collects the parts of an answer's chunks other than the text. */
 class AnswerReader {
   #finishReason: string | null = null;
   #timings: ChatTimings = NO_TIMINGS;

@@ -60,7 +60,7 @@ export interface DaemonClient {
 
 // The admin routes read memory; a daemon that needs longer than this is stuck.
 const ADMIN_SILENCE_MS = 10_000;
-/** Of those that may have to read many model files from a slow disk. */
+/** For requests that may have to read many model files from a slow disk. */
 const READING_SILENCE_MS = 60_000;
 
 /** A client for the daemon with this socket. Sends nothing yet. */
@@ -113,7 +113,7 @@ export async function connect(paths: Place): Promise<Connection> {
     return { client, status: await client.status() };
   } catch (error) {
     if (!isAssistantError(error) || error.code !== "daemon_not_running") throw error;
-    // The lock tells a daemon that is not there from one whose socket is gone.
+    // The lock distinguishes a daemon that is not running from one without its socket.
     const holder = await lockHolder(paths.dataDir);
     throw holder === null ? error : notAnswering(holder.pid, paths.adminSocket, error);
   }

@@ -18,7 +18,7 @@ export interface ClusterOptions {
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: ClusterLog;
-  /** Something that `candidates` or `models` tells has changed. */
+  /** Something in `candidates` or `models` has changed. */
   onChange(): void;
 }
 
@@ -37,9 +37,7 @@ export class Cluster {
     this.#options = options;
   }
 
-  /**
-   * Takes a configuration over, at start and on reload: only machines whose entry differs are let go and taken up anew.
-   */
+  /** Applies a configuration, at start and on reload: only machines with changed entries are reconnected. */
   configure(servers: readonly RemoteServer[]): void {
     this.#servers = servers;
     const wanted = new Map(servers.filter(({ enabled }) => enabled).map((server) => [server.name, server]));

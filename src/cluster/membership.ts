@@ -14,7 +14,7 @@ const MAX_MEMBERS = 1_000;
 /** Whose records these are: no key's. */
 const TENANT = "cluster";
 
-/** What a machine tells of itself. */
+/** What a machine reports about itself. */
 interface MemberRecord {
   /** Of the running daemon, new with every start. */
   readonly nodeId: string;
@@ -23,7 +23,7 @@ interface MemberRecord {
 }
 
 const memberCollection: CollectionSpec<MemberRecord> = { name: "cluster_members", indexes: {} };
-/** Outlives restarts: a machine that is under repair stays out until somebody says otherwise. */
+/** Survives restarts: a machine under repair stays drained until an operator changes it. */
 const drainCollection: CollectionSpec<object> = { name: "cluster_drained", indexes: {} };
 
 export interface MembershipOptions {
@@ -33,7 +33,7 @@ export interface MembershipOptions {
   readonly log: ClusterLog;
   readonly nodeId: string;
   readonly version: string;
-  /** Of this machine; read anew each time, so that a reload takes effect. */
+  /** For this machine; read each time, so that a reload takes effect. */
   readonly self: () => {
     readonly name: string;
     /** Null: it serves no gRPC, and only sends requests to others. */
@@ -45,8 +45,9 @@ export interface MembershipOptions {
 }
 
 /**
- * Who belongs to the cluster: each machine says every few seconds that it is there, and learns of the others. What they
- * serve and how busy they are is asked of themselves, so that those that are known stay in use while the store is away.
+ * The members of the cluster: each machine announces itself every few seconds, and learns of the others. What they
+ * serve, and how busy they are, is requested from them directly, so known machines stay in use while the store is
+ * unavailable.
  */
 export class Membership {
   readonly #options: MembershipOptions;
@@ -55,7 +56,7 @@ export class Membership {
   #name = "";
   #known: readonly RemoteServer[] = [];
   #isDrained = false;
-  /** Until then nobody is forgotten: after the store was away the others' records may have run out. */
+  /** Until then no machine is forgotten: while the store was unavailable, the others' records may have expired. */
   #forgetFrom = 0;
   #told = "";
   readonly #beat = oneAtATime(async () => {
@@ -83,7 +84,7 @@ export class Membership {
     return this.#isDrained;
   }
 
-  /** Joins. Resolves once the others are known, or the store cannot tell. */
+  /** Joins. Resolves once the others are known, or the store is unavailable. */
   start(): Promise<void> {
     this.#watch = this.#options.store.watch(drainCollection.name, () => void this.#beat());
     return this.#beat();

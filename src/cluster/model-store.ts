@@ -9,7 +9,7 @@ import type { NodeModel, NodeStore } from "../models/pull.ts";
 import { connect } from "../upstreams/node/channel.ts";
 import { transferFailureOf } from "../upstreams/node/failure.ts";
 
-/** The other machine may have to hash a large file first. That it is there at all shows sooner. */
+/** The other machine may have to hash a large file first; whether it is up shows sooner. */
 const DESCRIBE_TIMEOUT_MS = 600_000;
 /** On the way at once. The usual 64 KiB would make 3 MB/s of a line with a round trip of 20 ms, however wide it is. */
 const WINDOW_BYTES = 4 * 1024 * 1024;
@@ -69,7 +69,7 @@ export async function openNodeStore(
     async *fetch({ name, sha256 }, offset, { stallMs }, signal) {
       signal.throwIfAborted();
       const call = client.Fetch({ model: name, sha256, offset: String(offset) }, metadata);
-      // A call that is cancelled says so here too, after whoever read it has left.
+      // A cancelled call ends with an error here too, after its reader has gone.
       call.on("error", () => {});
       const stop = (): void => call.cancel();
       signal.addEventListener("abort", stop);

@@ -2,7 +2,7 @@ import type { InfoResponse, ModelInfo } from "../api/assistant-service.ts";
 import { type Capabilities, capabilitiesOfKind, isModelKind, type ModelSpec } from "../core/model.ts";
 import { servedElsewhere } from "../core/remote.ts";
 
-/** What one machine told last. */
+/** The last report of one machine. */
 export interface NodeModels {
   readonly name: string;
   readonly info: InfoResponse | null;
@@ -42,7 +42,7 @@ const byName = (name: string): ModelInfo => ({
 /** Most that a machine may tell of one model. */
 const MAX_CAPABILITIES = 256;
 
-/** What a machine told of a model, as far as it is what capabilities are; undefined: nothing. */
+/** The reported capabilities of a model, as far as they are valid; undefined: none. */
 export function capabilitiesTold({ capabilities: text }: Pick<ModelInfo, "capabilities">): Capabilities | undefined {
   if (text === "") return undefined;
   try {
@@ -63,7 +63,7 @@ function specOf(info: ModelInfo, nodes: readonly string[], taken: ReadonlySet<st
     kind,
     // The type of a handler is what it says it is.
     capabilities: { ...capabilitiesOfKind(kind), ...capabilitiesTold(info) },
-    // Never looked at: nothing is started for a model with nodes.
+    // Never used: nothing is started for a model with nodes.
     source: { type: "catalog", name: info.name },
     contextTokens: info.contextTokens,
     slots: info.slots,

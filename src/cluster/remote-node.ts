@@ -10,15 +10,15 @@ import { failureOf, isAway, isTimeout } from "../upstreams/node/failure.ts";
 import { NodeUpstream } from "../upstreams/node/node-upstream.ts";
 import { capabilitiesTold } from "./models.ts";
 
-/** Between two looks at a machine that is up, and the longest wait for an answer. */
+/** Interval of checking a machine that is up, and timeout of the response. */
 const LOOK_EVERY_MS = 2_000;
 const LOOK_TIMEOUT_MS = 3_000;
-/** Between two looks at one that is not: doubling, with jitter. */
+/** Interval of checking one that is down: doubling, with jitter. */
 const FIRST_BACKOFF_MS = 500;
 const MAX_BACKOFF_MS = 10_000;
 /** One answer that is late may be a busy machine; so many are one that is away. */
 const MAX_TIMEOUTS = 2;
-/** What is taken to be there where the machine tells only names. */
+/** Assumptions about a machine that only reports names. */
 const DEFAULT_SLOTS = 4;
 /** Weight of the newest of a series of measurements. */
 const NEWEST = 0.2;
@@ -34,7 +34,7 @@ export interface NodeOptions {
   log(event: "up" | "down", error: string | null): void;
 }
 
-/** One other machine: looks at it from time to time, and is the way to it. */
+/** One other machine: checks it regularly, and sends it calls. */
 export class RemoteNode {
   readonly #options: NodeOptions;
   #channel: NodeChannel | null = null;
@@ -60,7 +60,7 @@ export class RemoteNode {
     return this.#options.server;
   }
 
-  /** What it told last, also while it is down. */
+  /** Its last report, also while it is down. */
   get info(): InfoResponse | null {
     return this.#info;
   }
@@ -90,7 +90,7 @@ export class RemoteNode {
     await this.#look();
   }
 
-  /** Looks no more. Requests that run go on until they end: the channel lets them. */
+  /** Stops checking. Running requests continue until they end, as the channel allows. */
   close(): void {
     this.#closed = true;
     this.#timer?.cancel();
@@ -166,7 +166,7 @@ export class RemoteNode {
       return;
     }
     this.#lastError = failureOf(this.#options.server.name, failure).message;
-    // The next request should not have to find out the same; whether the machine is back is asked soon.
+    // The next request should not repeat the failure; the machine is checked again soon.
     if (!isAway(failure) || this.#state !== "up" || this.#closed) return;
     this.#down();
     void this.#look();
@@ -179,7 +179,7 @@ export class RemoteNode {
   }
 }
 
-/** By name and alias. A machine that tells names alone is taken to have them loaded. */
+/** By name and alias. Models of a machine that only reports names count as loaded. */
 function modelsOf(info: InfoResponse | null): Map<string, RemoteModel> {
   const models = new Map<string, RemoteModel>();
   for (const name of info?.models ?? []) models.set(name, { slots: DEFAULT_SLOTS, inFlight: 0, loaded: true });

@@ -10,7 +10,7 @@ import type { MainFile } from "./schema/main.ts";
 const VARIABLE = "ASSISTANT_CLUSTER_URL";
 const KEY_VARIABLE = "ASSISTANT_CLUSTER_API_KEY";
 
-/** What `[cluster]` and the environment say; null: the daemon is alone. */
+/** The settings of `[cluster]` and the environment; null: a single daemon. */
 export function clusterOf(
   { cluster }: MainFile,
   findings: Findings,
@@ -54,7 +54,7 @@ function urlOf(
   return { url, place };
 }
 
-/** The machine's name, as far as it can be one of ours. */
+/** The machine's name, converted to a valid one. */
 function hostName(): string {
   const name = hostname()
     .replaceAll(/[^A-Za-z0-9._-]/g, "-")

@@ -73,7 +73,7 @@ function operationsOf(
   return { operations: answered };
 }
 
-/** The placeholders in `run`; those that nobody knows are refused. */
+/** The placeholders in `run`; unknown ones are refused. */
 function checkPlaceholders(
   { run = [], env = {} }: CommandKeys,
   refuse: (key: string, message: string) => void,

@@ -63,8 +63,8 @@ export const defaults = {
 } as const;
 
 /**
- * The stable facts of the machine that defaults are made from. Free memory is not among them: a reload must not change
- * what nobody changed.
+ * The stable facts about the machine from which defaults are derived. Free memory is not among them: a reload must not
+ * change settings by itself.
  */
 export interface Machine {
   readonly physicalCores: number;
@@ -72,7 +72,7 @@ export interface Machine {
   readonly memoryTotalBytes: number;
   /** Ids of the GPUs, in order. */
   readonly gpus: readonly string[];
-  /** Whether the list of GPUs comes from a probe; without one, unknown device names cannot be told. */
+  /** Whether the list of GPUs comes from a probe; without one, unknown device names cannot be detected. */
   readonly probed: boolean;
 }
 
@@ -81,10 +81,10 @@ const GPU_MICRO_BATCH_TOKENS = 512;
 const LARGEST_HOST_CACHE_MIB = 8192;
 
 /**
- * Tokens of one prefill batch. A prompt whose client has left is given up between batches only, so one should last
- * about 200 ms while others decode: a 135M model then prefills about 65 tokens a second per core, hence 12 tokens a
- * core. Small batches cost next to nothing on a CPU (235, 239, 242, 242, 290 tokens/s at 16, 24, 32, 48, 64 on two
- * cores); GPUs need large ones and finish them in time.
+ * Tokens of one prefill batch. A prompt whose client has disconnected is only cancelled between batches, so one should
+ * last about 200 ms while others decode: a 135M model then prefills about 65 tokens per second and core, hence 12
+ * tokens per core. Small batches cost next to nothing on a CPU (235, 239, 242, 242, 290 tokens/s at 16, 24, 32, 48, 64
+ * on two cores); GPUs need large ones and finish them in time.
  */
 export function defaultBatch(machine: Machine, onGpu: boolean): { batch: number; microBatch: number } {
   if (onGpu) return { batch: GPU_BATCH_TOKENS, microBatch: GPU_MICRO_BATCH_TOKENS };

@@ -2,14 +2,14 @@ import type { Config } from "../core/config.ts";
 import type { ModelSpec } from "../core/model.ts";
 import { canonicalJson } from "./fingerprint.ts";
 
-/** What a reload has to do. Models in none of the lists are as they were. */
+/** The actions of a reload. Models in none of the lists are unchanged. */
 export interface ModelDiff {
   readonly added: readonly ModelSpec[];
   /** As they were before. */
   readonly removed: readonly ModelSpec[];
-  /** New specifications whose running instances must be drained and started anew. */
+  /** New specifications whose running instances must be drained and restarted. */
   readonly restart: readonly ModelSpec[];
-  /** New specifications that running instances can go on with. */
+  /** New specifications with which running instances can continue. */
   readonly updated: readonly ModelSpec[];
 }
 

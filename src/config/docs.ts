@@ -8,7 +8,7 @@ import { commonStageKeys } from "./schema/pipelines.ts";
 import { sourceSchemas, stageSchemas } from "./schema/stages.ts";
 import { expectation } from "./validate.ts";
 
-/** The parts of docs/configuration.md that are made from the schema, by the name of their marker. */
+/** The parts of docs/configuration.md that are generated from the schema, by the name of their marker. */
 export function generatedParts(): Readonly<Record<string, string>> {
   return {
     "main-file": sections(schemaNode(MainFile)),
@@ -44,7 +44,7 @@ export function pipelineParts(): Readonly<Record<string, string>> {
   };
 }
 
-/** The page with its generated parts made anew. Throws if a marker is missing. */
+/** The page with its generated parts updated. Throws if a marker is missing. */
 export function withGeneratedParts(page: string, parts = generatedParts()): string {
   let text = page;
   for (const [name, content] of Object.entries(parts)) {

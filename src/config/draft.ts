@@ -9,7 +9,7 @@ import type { CommandKeys } from "./schema/model.ts";
 import type { SectionKeys } from "./section.ts";
 import { parseSource } from "./source.ts";
 
-/** What reading models needs besides their files. */
+/** What reading models needs in addition to their files. */
 export interface ReadContext {
   readonly env: Environment;
   readonly findings: Findings;
@@ -48,7 +48,7 @@ export interface ModelDraft {
   readonly group: string;
 }
 
-/** What stands for "no name" in files written for the reference system. */
+/** Placeholder for "no name" in files written for the reference system. */
 export const UNNAMED = "default";
 
 export const at = (place: Place, ...keys: (string | number)[]): Place => ({
@@ -56,7 +56,7 @@ export const at = (place: Place, ...keys: (string | number)[]): Place => ({
   path: [...place.path, ...keys],
 });
 
-/** The section's own weights, or null if it names none or names them wrongly (which is told). */
+/** The section's own weights, or null if it names none or an invalid one (which is reported). */
 export function ownSource({ env, findings }: ReadContext, keys: SectionKeys, section: Place): ModelSource | null {
   const { source = "", model_path: modelPath = "", engine } = keys;
   if (source !== "" && modelPath !== "") {
@@ -120,7 +120,8 @@ export function aliasesOf(keys: SectionKeys, section: Place, name: string, withM
 }
 
 /**
- * An address of an entry or file, checked and narrowed; null where there is none or it cannot be had (which is told).
+ * An address of an entry or file, validated and narrowed; null if there is none or it cannot be used (which is
+ * reported).
  */
 export function ownAddress({ findings, policy }: ReadContext, written: string, place: Place): PlacedAddress | null {
   if (written === "") return null;

@@ -72,7 +72,7 @@ function draftsOfEntry(
     const pathKey = pathKeys[kind];
     const written = pathKey === undefined ? undefined : entry[pathKey];
     const pathPlace = pathKey === undefined ? place : at(place, pathKey);
-    // Where the entry has no model file, messages about settings point at the entry itself.
+    // If the entry has no model file, messages about settings point at the entry itself.
     const sectionPlace: Place = entry.config_path ? { source, path: [sectionOf[kind]] } : pathPlace;
     const weights = weightsOf(context, written, pathPlace, section, sectionPlace);
     const sourcePlace = written ? pathPlace : sourcePlaceOf(section, sectionPlace);

@@ -20,8 +20,8 @@ export interface Place {
 }
 
 /**
- * Collects what is wrong with a configuration, so that one look at the output is enough to mend all of it.
- * A *mistake* stops the file it stands in: the whole configuration when that is the main file, one model otherwise.
+ * Collects the errors of a configuration, so that all of them can be fixed at once. A *mistake* invalidates its file:
+ * the whole configuration if that is the main file, one model otherwise.
  */
 export class Findings {
   readonly #found: Finding[] = [];
@@ -44,8 +44,8 @@ export class Findings {
   }
 
   /**
-   * Part of the configuration cannot be used; the rest serves. `consequence` ends the message where no earlier settings
-   * of that file go on.
+   * A part of the configuration cannot be used; the rest is served. `consequence` ends the message if there are no
+   * earlier settings of that file.
    */
   error(place: Place, message: string, consequence = ""): void {
     this.#found.push({ notice: notice("error", place, message), consequence });
@@ -70,7 +70,7 @@ export class Findings {
     );
   }
 
-  /** Everything but mistakes. `kept`: models of broken files that go on with earlier settings, by file. */
+  /** Everything except mistakes. `kept`: models of broken files that keep earlier settings, by file. */
   notices(kept: ReadonlyMap<string, readonly string[]> = new Map()): ConfigNotice[] {
     return this.#found.map(({ notice: found, consequence }) => {
       const names = [...kept].flatMap(([file, models]) =>

@@ -12,7 +12,7 @@ export function canonicalJson(value: unknown): string {
   });
 }
 
-/** Freezes a value made of plain tables and arrays, to its leaves. */
+/** Deeply freezes a value that consists of plain tables and arrays. */
 export function deepFreeze<T>(value: T): T {
   if (typeof value === "object" && value !== null && !Object.isFrozen(value)) {
     Object.freeze(value);

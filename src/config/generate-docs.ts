@@ -1,7 +1,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { generatedParts, pipelineParts, withGeneratedParts } from "./docs.ts";
 
-// Makes the generated parts of two pages anew; with --check it only says whether they are stale.
+// Updates the generated parts of two pages; with --check it only reports whether they are stale.
 const pages = { "docs/configuration.md": generatedParts(), "docs/pipelines.md": pipelineParts() };
 for (const [name, parts] of Object.entries(pages)) {
   const page = new URL(`../../${name}`, import.meta.url);

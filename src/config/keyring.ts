@@ -28,7 +28,7 @@ interface KeyringTool {
   readonly lookUp: (entry: KeyringEntry) => readonly string[];
   readonly store: (entry: KeyringEntry) => string;
   readonly install: string;
-  /** Exit code that stands for "no such entry"; other failures have a reason on stderr. */
+  /** Exit code for "no such entry"; other failures have a reason on stderr. */
   readonly isMissing: (code: number | null, stderr: string) => boolean;
 }
 

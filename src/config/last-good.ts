@@ -3,7 +3,7 @@ import type { Findings } from "./findings.ts";
 
 export interface Kept {
   readonly models: readonly ModelSpec[];
-  /** Names of the models that go on with earlier settings, by their file. */
+  /** Names of the models that keep earlier settings, by their file. */
   readonly kept: ReadonlyMap<string, readonly string[]>;
 }
 

@@ -34,15 +34,18 @@ export interface LoadOptions {
   readonly env: Environment;
   /** The `--config` flag. */
   readonly configFile?: string | undefined;
-  /** What a probe found. Without it defaults are made for a machine without GPUs, and device names are not checked. */
+  /** The result of a probe. Without it, defaults assume a machine without GPUs, and device names are not checked. */
   readonly hardware?: Hardware | undefined;
-  /** Reads keys of providers from the system's keyring, which may ask to be unlocked; for those who send the keys. */
+  /**
+   * Reads keys of providers from the system's keyring, which may ask to be unlocked; only for processes that send the
+   * keys.
+   */
   readonly keyring?: boolean | undefined;
   /** Flags that win over environment and file. */
   readonly overrides?: { readonly httpAddr?: string | undefined; readonly logLevel?: string | undefined };
   /**
-   * The configuration in force: models of files that are broken now go on as they are in it, and a main file that it
-   * had must still be there.
+   * The current configuration: models of files that are broken now keep their settings, and a main file that it had
+   * must still exist.
    */
   readonly inForce?: Pick<Config, "models" | "configFileFound"> | undefined;
 }
@@ -56,7 +59,7 @@ export async function loadConfig(options: LoadOptions): Promise<Config> {
   const { env } = options;
   const base = resolvePaths(env, { configFile: options.configFile });
   const findings = new Findings(base.configFile);
-  // Programs of ours pass the usual path on explicitly; only another one was asked for by somebody.
+  // Our own programs pass the default path explicitly; only another one was requested by the user.
   const unusual = base.configFile !== resolvePaths({ ...env, ASSISTANT_CONFIG: undefined }).configFile;
   const { main, found } = await readMain(base, findings, {
     unusual,
@@ -241,7 +244,7 @@ async function readMain(
         );
       return { main: empty, found: false };
     }
-    // What does not have the right shape cannot be read further, so these mistakes are told first.
+    // Without the right structure it cannot be read further, so these mistakes are reported first.
     validate(schemaNode(MainFile), source, (path, message) => findings.mistake({ source, path }, message));
     findings.throwMistakes();
     return { main: source, found: true };

@@ -9,9 +9,9 @@ export interface Locator {
 const pathKey = (path: KeyPath): string => JSON.stringify(path);
 
 /**
- * Finds the lines of keys in a TOML text, because the parser keeps no positions. The text must have parsed without
- * error; on anything else the scan stops where it no longer understands, and keeps what it found. Nothing is scanned
- * before somebody asks: of most files there is nothing to report.
+ * Finds the lines of keys in a TOML text, because the parser does not keep positions. The text must have been parsed
+ * without error; otherwise the scan stops where it no longer understands the text, and keeps what it found. Nothing is
+ * scanned until needed: for most files there is nothing to report.
  */
 export function locate(text: string): Locator {
   let scanner: Scanner | null = null;

@@ -3,7 +3,8 @@ import type { Hardware } from "../core/device.ts";
 import type { Machine } from "./defaults.ts";
 
 /**
- * The facts that defaults are made from. Without a probe, the operating system's own figures: logical cores, no GPUs.
+ * The facts from which defaults are derived. Without a probe, the operating system's own figures: logical cores, no
+ * GPUs.
  */
 export function machineFrom(hardware: Hardware | undefined): Machine {
   if (hardware === undefined) {

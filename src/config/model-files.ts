@@ -26,7 +26,7 @@ export interface ModelFileContent {
 
 const LEFT_OUT = "; the models of this file are left out";
 
-/** Reads and checks one model file. Null if it cannot be used, which is told; "missing" if there is none. */
+/** Reads and validates one model file. Null if it cannot be used, which is reported; "missing" if there is none. */
 export async function readModelFile(
   { findings }: ReadContext,
   file: string,
@@ -46,9 +46,8 @@ export async function readModelFile(
 }
 
 /**
- * The models of every `NAME.toml` in `directory`, in the order of the names, without the files that `used` says an
- * entry of the main file has already read. `chosen`: where the main file names the directory, to tell when it is
- * missing.
+ * The models of every `NAME.toml` in `directory`, ordered by name, without the files that an entry of the main file has
+ * already read (`used`). `chosen`: where the main file names the directory, to report when it is missing.
  */
 export async function draftsOfDirectory(
   context: ReadContext,

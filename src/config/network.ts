@@ -45,7 +45,7 @@ export function isWildcard(host: string): boolean {
   return family !== 0 && everywhere.check(host, family === 6 ? "ipv6" : "ipv4");
 }
 
-/** Who may reach the daemon from other machines. */
+/** Access from other machines. */
 export interface RemotePolicy {
   readonly hasKeys: boolean;
   readonly allowRemote: boolean;
@@ -56,8 +56,8 @@ export type Bind =
   | { readonly outcome: "refused"; readonly message: string };
 
 /**
- * The address to listen on. Without a key, and without being told by name that everybody may come, a wildcard becomes
- * loopback (files written for other systems say 0.0.0.0 without meaning it) and any other outside address is refused.
+ * The address to listen on. Without a key or explicit permission, a wildcard becomes loopback (files written for other
+ * systems contain 0.0.0.0 by default) and any other external address is refused.
  */
 export function bind(address: ListenAddress, { hasKeys, allowRemote }: RemotePolicy): Bind {
   if (isLoopback(address.host) || hasKeys || allowRemote) return { outcome: "ok", address, message: null };

@@ -8,11 +8,11 @@ import { type Environment, variable } from "./environment.ts";
 const MAX_RUN_DIR = 70;
 
 /**
- * Where everything of this installation lies. Pure but for the user id.
+ * All paths of this installation. Pure except for the user id.
  *
- * `overrides.configFile` (the `--config` flag) wins over `ASSISTANT_CONFIG`, which wins over the XDG directory, or
- * over `/etc/assistant` when `ASSISTANT_SYSTEM=1`. With `ASSISTANT_DATA_DIR` set, logs lie inside it, so that one
- * variable is enough to keep two installations apart. No directory is made here.
+ * `overrides.configFile` (the `--config` flag) takes precedence over `ASSISTANT_CONFIG`, then the XDG directory, or
+ * `/etc/assistant` with `ASSISTANT_SYSTEM=1`. With `ASSISTANT_DATA_DIR` set, logs are inside it, so one variable is
+ * enough to separate two installations. No directory is created here.
  */
 export function resolvePaths(env: Environment, overrides: { configFile?: string | undefined } = {}): Paths {
   const system = variable(env, "ASSISTANT_SYSTEM") === "1";

@@ -27,8 +27,8 @@ const listOf = (written: string | readonly string[] | undefined): readonly strin
   written === undefined ? [] : typeof written === "string" ? [written] : written;
 
 /**
- * Where a section's model comes from: the providers that it names, else its weights. Null if it names neither, or
- * wrongly (which is told).
+ * The source of a section's model: the providers it names, otherwise its weights. Null if it names neither, or invalid
+ * ones (which is reported).
  */
 export function sourceOf(context: ReadContext, keys: SectionKeys, section: Place): ModelSource | null {
   if (keys.provider !== undefined) return providerSource(context, keys, section);
@@ -66,7 +66,7 @@ function providerSource({ findings, providers }: ReadContext, keys: SectionKeys,
   };
 }
 
-/** One for each provider; a single one is meant for all. Returns a sentence on what is wrong. */
+/** One per provider, or a single one for all. Returns a sentence about the problem. */
 function modelsOf(keys: SectionKeys, count: number): readonly string[] | string {
   const named = keys.model_name === UNNAMED ? undefined : keys.model_name;
   const written = listOf(keys.provider_model ?? named).filter((model) => model !== "");
@@ -80,8 +80,8 @@ function modelsOf(keys: SectionKeys, count: number): readonly string[] | string 
 }
 
 /**
- * The model of a draft whose source is a provider; null where it has keys that a provider cannot honour (which is
- * told).
+ * The model of a draft whose source is a provider; null if it has keys that a provider does not support (which is
+ * reported).
  */
 export function providerSpec(
   findings: Findings,
@@ -125,7 +125,7 @@ export function providerSpec(
   };
 }
 
-/** Tells of fallbacks that can never stand in. What other machines and providers offer is not known here. */
+/** Reports fallbacks that can never be used. The models of other machines and providers are not known here. */
 export function checkFallbacks(
   findings: Findings,
   drafts: readonly ModelDraft[],

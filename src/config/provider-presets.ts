@@ -1,12 +1,12 @@
 import type { LimitField, ProviderType } from "../core/provider.ts";
 import { type Environment, variable } from "./environment.ts";
 
-/** What a ready entry stands for; every key of the entry wins over it. */
+/** The settings of a preset; every key of the entry takes precedence. */
 export interface ProviderPreset {
   readonly title: string;
   readonly type: ProviderType;
   readonly baseUrl: string;
-  /** The environment variable that the provider's own documentation names; null: it asks for no key unless told to. */
+  /** The environment variable named by the provider's own documentation; null: it needs no key by default. */
   readonly keyVariable: string | null;
   /**
    * The only name that it has for the limit of a chat's answer, or the one that all its models take; null: it takes
@@ -37,13 +37,13 @@ const SAME_KEY: Readonly<Record<string, string>> = {
   GEMINI_API_KEY: "GOOGLE_API_KEY",
 };
 
-/** The variable that holds a service's key: this one, or another of the same meaning where that alone is set. */
+/** The variable with a service's key: this one, or another with the same meaning if only that is set. */
 export function setKeyVariable(name: string, env: Environment): string {
   const other = SAME_KEY[name];
   return other !== undefined && variable(env, name) === null && variable(env, other) !== null ? other : name;
 }
 
-/** Ready entries by name: `preset = "openai"`. */
+/** Presets by name: `preset = "openai"`. */
 export const providerPresets = {
   openai: cloud("OpenAI", "https://api.openai.com/v1", "OPENAI_API_KEY", "max_completion_tokens"),
   mistral: cloud("Mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY"),

@@ -18,8 +18,8 @@ type Entry = NonNullable<MainFile["providers"]>[number];
 const MAX_KEY_BYTES = 8 * 1024;
 
 /**
- * The `[[providers]]`, checked, and the files that their keys were read from. `keyring`: whether the system's is read,
- * which may ask somebody to unlock it.
+ * The validated `[[providers]]`, and the files from which their keys were read. `keyring`: whether to read the
+ * system's, which may ask the user to unlock it.
  */
 export async function providersOf(
   findings: Findings,

@@ -14,7 +14,7 @@ import type { ChatKeys, EmbeddingKeys, TranscriptionKeys, TtsKeys } from "./sche
 /** Keys of any section; those that only one kind has are undefined in the others. */
 export type SectionKeys = ChatKeys & EmbeddingKeys & TtsKeys & TranscriptionKeys;
 
-/** What turning keys into settings needs to know, and where it tells what is odd. */
+/** What converting keys to settings needs to know, and where it reports problems. */
 export interface SectionContext {
   readonly kind: ModelKind;
   readonly keys: SectionKeys;

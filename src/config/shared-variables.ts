@@ -9,8 +9,8 @@ const LEVELS: Readonly<Record<string, string>> = { trace: "debug", warning: "war
 export const levelOf = (written: string): string => LEVELS[written.toLowerCase()] ?? written.toLowerCase();
 
 /**
- * The value of a variable whose name is not ours alone. It holds where the file says nothing, and may be meant for
- * another program: one that is no value of the key has no effect, which a warning says. Null: there is none.
+ * The value of a variable that is not specific to Assistant. It applies if the file has no value, and may be meant for
+ * another program: an invalid value has no effect except for a warning. Null: there is none.
  */
 export function sharedVariable<T>(
   name: string,

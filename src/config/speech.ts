@@ -3,13 +3,13 @@ import { type LoadSettings, type ModelSource, PLAIN_LOAD, type SpeechSettings } 
 import { defaults } from "./defaults.ts";
 import type { SectionContext, SectionKeys } from "./section.ts";
 
-/** The source that stands for the system's program, which has its voices. */
+/** The source that stands for the system's program, which has its own voices. */
 export const ESPEAK = "espeak-ng";
 
 const OUTE_TTS =
   "no engine supports codec models, such as OuteTTS's: remove the key, and set `source` to a Piper voice or `espeak-ng`";
 
-/** Where the voice comes from: as written, but for the program that brings its own. */
+/** The source of the voice: as written, except for the program with its own voices. */
 export const speechSource = (source: ModelSource): ModelSource =>
   source.type === "catalog" && source.name === ESPEAK ? { type: "opaque", reference: ESPEAK } : source;
 

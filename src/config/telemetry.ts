@@ -9,7 +9,10 @@ const TRACES_PATH = "/v1/traces";
 const LANGFUSE_CLOUD = "https://cloud.langfuse.com";
 const SAMPLERS: readonly string[] = ["always_on", "always_off", "traceidratio"] satisfies Sampling["root"][];
 
-/** Where traces go, from `[telemetry]` and from the variables that OpenTelemetry and Langfuse define, which win. */
+/**
+ * Where traces are sent, from `[telemetry]` and from the variables defined by OpenTelemetry and Langfuse, which take
+ * precedence.
+ */
 export function telemetryOf(
   { telemetry }: MainFile,
   findings: Findings,
@@ -47,7 +50,7 @@ function otlpOf(written: string | null, place: Place, findings: Findings, env: E
   if (endpoint === null) return null;
   const url = URL.parse(endpoint);
   if (url === null || !["http:", "https:"].includes(url.protocol)) {
-    // A variable may be meant for other programs: without traces the daemon serves as well.
+    // A variable may be meant for other programs, and the daemon also works without traces.
     const message = `expected an http or https URL, such as "http://127.0.0.1:4318", found ${JSON.stringify(endpoint.slice(0, 100))}; no traces are sent there`;
     findings.warning(value === null ? place : variablePlace(name), message);
     return null;

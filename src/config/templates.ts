@@ -3,7 +3,7 @@ import path from "node:path";
 import { AssistantError } from "../core/errors.ts";
 import { packageRoot } from "../core/package.ts";
 
-/** A file or folder of `templates`, which is beside package.json. */
+/** A file or folder in `templates`, which is next to package.json. */
 export function templatePath(name: string): string {
   const file = path.join(packageRoot, "templates", name);
   if (existsSync(file)) return file;

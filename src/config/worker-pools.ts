@@ -8,7 +8,7 @@ import type { MainFile } from "./schema/main.ts";
 
 const [DEFAULT_MIN, DEFAULT_MAX, DEFAULT_SLOTS, DEFAULT_IDLE_S, DEFAULT_START_S] = [0, 1, 1, 300, 60];
 
-/** The `[[worker_pools]]` entries; mistakes are told. */
+/** The `[[worker_pools]]` entries; mistakes are reported. */
 export function workerPoolsOf(
   { worker_pools: pools = [] }: MainFile,
   findings: Findings,

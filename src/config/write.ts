@@ -15,7 +15,7 @@ import { templatePath } from "./templates.ts";
 import { parseToml } from "./toml.ts";
 import { validate } from "./validate.ts";
 
-/** A file that is or could be there. `written` false: there was one already, and it was left alone. */
+/** A file that exists or could be created. `written` false: it already existed, and was not changed. */
 export interface WrittenFile {
   readonly file: string;
   readonly written: boolean;
@@ -56,15 +56,15 @@ export async function renderModelConfig(order: ModelFileOrder): Promise<string> 
   return checked(await readFile(templatePath(`${kind}-model.toml`), "utf8"), values, `${name}.toml`, ModelFile);
 }
 
-/** Writes config.toml where there is none. */
+/** Writes config.toml if there is none. */
 export async function ensureConfig(paths: Paths, hardware: Hardware): Promise<WrittenFile> {
   if (existsSync(paths.configFile)) return { file: paths.configFile, written: false };
   return ensure(paths.configFile, await renderConfig(hardware));
 }
 
 /**
- * Writes NAME.toml into the directory of the model files (`Config.paths`, as `config_dir` may have moved it) where
- * there is none.
+ * Writes NAME.toml into the directory of the model files (`Config.paths`, possibly changed by `config_dir`) if there is
+ * none.
  */
 export async function ensureModelConfig(paths: Paths, order: ModelFileOrder): Promise<WrittenFile> {
   const text = await renderModelConfig(order);
@@ -78,7 +78,7 @@ async function ensure(file: string, text: string): Promise<WrittenFile> {
     await writeNew(file, text, { force: false });
     return { file, written: true };
   } catch (error) {
-    // Somebody else may have written it in between; what counts is that it is there.
+    // It may have been written in the meantime; what counts is that it exists.
     if (error instanceof AssistantError && error.code === "file_exists") return { file, written: false };
     throw error;
   }

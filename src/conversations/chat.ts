@@ -5,7 +5,9 @@ import { messagesOf } from "./messages.ts";
 
 /** What a chat request adds to a conversation. */
 export interface ChatTurn {
-  /** Becomes the conversation's system prompt: what instructs at the beginning of the request; null: nothing does. */
+  /**
+   * Becomes the conversation's system prompt: the instructions at the beginning of the request; null: there are none.
+   */
   readonly systemPrompt: string | null;
   /** The messages behind it, as they were sent. */
   readonly messages: readonly JsonObject[];
@@ -25,10 +27,7 @@ export function chatTurn(all: readonly JsonObject[]): ChatTurn {
   };
 }
 
-/**
- * The messages of a chat that goes on: what was said before, and the turn. `before`: how many of them are not of the
- * turn.
- */
+/** The messages of a continued chat: the history and the turn. `before`: how many of them are not part of the turn. */
 export function continued(
   history: readonly Item[],
   { systemPrompt, messages }: Pick<ChatTurn, "systemPrompt" | "messages">,

@@ -14,13 +14,13 @@ import {
 } from "./record.ts";
 import { newest } from "./turns.ts";
 
-/** Longest JSON of a conversation's items, beside its last turn. */
+/** Longest JSON of a conversation's items, in addition to its last turn. */
 const MAX_BYTES = 32 * 2 ** 20;
 const PAGE = 1_000;
 
 export interface ConversationsOptions {
   readonly store: Pick<Store, "collection" | "commit" | "requireRoom">;
-  /** Read anew each time, so that a reload takes effect. */
+  /** Read each time, so that a reload takes effect. */
   readonly settings: () => ConversationSettings;
   /** Epoch milliseconds. */
   readonly now: () => number;
@@ -46,8 +46,8 @@ export interface NewConversation {
 type Changed = Partial<Pick<ConversationHead, "model" | "systemPrompt" | "metadata">> & Partial<ConversationItems>;
 
 /**
- * What was said, for as long as it may go on. A conversation belongs to the tenant that made it: everything that takes
- * an id throws `conversation_not_found` for everybody else, and where there is none.
+ * Stored chat histories that can be continued. A conversation belongs to the tenant that created it: methods with an id
+ * throw `conversation_not_found` for all others, and if there is none.
  */
 export class Conversations {
   readonly #options: ConversationsOptions;

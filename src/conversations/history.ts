@@ -12,12 +12,12 @@ export type TokenCounter = (
   origin: HistoryAsk["origin"],
 ) => Promise<readonly number[] | null>;
 
-/** What is to follow a history, and who answers it. */
+/** What follows a history, and which model answers. */
 export interface HistoryAsk {
   readonly model: ModelSpec;
   /** New items. */
   readonly added: readonly Item[];
-  /** A system prompt in the place of the conversation's own; null: there is none. */
+  /** A system prompt that replaces the conversation's own; null: there is none. */
   readonly systemPrompt: string | null;
   /** Of the request, unchecked. */
   readonly tools: unknown;
@@ -30,7 +30,7 @@ export interface HistoryAsk {
 
 /** Most tokens that a chat template writes around an item. */
 const TOKENS_AROUND = 16;
-/** Taken for an image or a sound; what is really used depends on the projector. */
+/** Assumed for an image or audio part; the real number depends on the projector. */
 const TOKENS_PER_MEDIUM = 2_048;
 /** Counts that are remembered, over all models. */
 const MAX_KNOWN = 50_000;
@@ -54,8 +54,8 @@ export class HistoryWindow {
   }
 
   /**
-   * What fits of the items: instructions at the beginning and the newest whole turns. Nothing is counted as long as it
-   * fits for certain, by its bytes, of which each token has at least one.
+   * The items that fit: instructions at the beginning and the newest complete turns. Nothing is counted if it certainly
+   * fits, by its bytes, of which each token has at least one.
    */
   async fitting(items: readonly StoredItem[], ask: HistoryAsk): Promise<readonly Item[]> {
     const { model, added, maxItems = Number.MAX_SAFE_INTEGER } = ask;
@@ -91,7 +91,7 @@ export class HistoryWindow {
     const unknown = pieces.filter(({ key, text }) => text !== "" && (key === null || !this.#known.has(key)));
     if (unknown.length === 0) return NOTHING;
     const texts = unknown.map(({ text }) => text);
-    // What keeps it from counting keeps it from answering, which says so.
+    // A failure to count would also prevent the answer, whose error explains it.
     const counts = await this.#count(model, texts, origin).catch(() => null);
     if (counts === null) return NOTHING;
     for (const [index, { key }] of unknown.entries()) if (key !== null) this.#known.set(key, counts[index] as number);

@@ -34,7 +34,7 @@ export const isInstruction = ({ type, role }: Item): boolean => type === "messag
 /** A turn begins with what the user says. */
 export const beginsTurn = ({ type, role }: Item): boolean => type === "message" && role === "user";
 
-/** A message of text alone. */
+/** A message with only text. */
 export const textMessage = (id: string, role: string, text: string): Item => ({
   type: "message",
   id,

@@ -25,9 +25,9 @@ type Message = {
 };
 
 /**
- * Items as the messages of a chat. What an assistant thought, said and called in a row is one message; texts that
- * instruct at the beginning are one as well, because many templates take a single one. Throws `invalid_request` for the
- * output of a call that is not there.
+ * Items as the messages of a chat. Successive thinking, text and tool calls of an assistant are one message;
+ * instructions at the beginning are also one, because many templates accept only one. Throws `invalid_request` for the
+ * output of a missing call.
  */
 export function messagesOf(instructions: string | null, items: readonly Placed[]): Messages {
   const messages: Message[] = instructions === null ? [] : [{ role: "system", content: instructions }];
@@ -64,7 +64,7 @@ export function messagesOf(instructions: string | null, items: readonly Placed[]
       case "function_call_output":
       case "custom_tool_call_output":
         if (!called.has(item["call_id"])) {
-          // Of what was kept somebody has deleted the call.
+          // The stored call was deleted.
           if (at === "") break;
           throw new AssistantError(
             "invalid_request",

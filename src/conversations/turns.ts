@@ -1,6 +1,6 @@
 import { beginsTurn, type Item, isCall, isCallOutput, isInstruction } from "./item.ts";
 
-/** What instructs at the beginning, and the rest in turns: each begins with a message of the user. */
+/** The instructions at the beginning, and the rest in turns: each begins with a user message. */
 export interface Turns<T> {
   readonly instructions: readonly T[];
   readonly turns: readonly (readonly T[])[];
@@ -26,9 +26,9 @@ export interface Limits {
 }
 
 /**
- * The newest elements within the limits. Instructions at the beginning stay, and whole turns go. Of a last turn that
- * has too many items for itself the newest stay, without outputs whose call is gone; one that has too many bytes stays
- * whole.
+ * The newest elements within the limits. Instructions at the beginning are kept, and complete turns are removed. Of a
+ * last turn with too many items, the newest are kept, without outputs whose call is removed; one with too many bytes is
+ * kept whole.
  */
 export function newest<T>(elements: readonly T[], itemOf: (element: T) => Item, limits: Limits): readonly T[] {
   const { instructions, turns } = turnsOf(elements, itemOf);

@@ -11,8 +11,8 @@ const ANSWER_PART = 1 / 4;
 /** However long an answer may become, so much is left for the prompt. */
 const PROMPT_PART = 1 / 2;
 /**
- * What has to go goes in steps of this part of the context: the turns that follow then begin with the same messages,
- * and find them in the engine's cache, where otherwise each would be computed from its beginning.
+ * Messages are removed in steps of this share of the context: the following turns then begin with the same messages,
+ * and find them in the engine's cache; otherwise each would be computed from its beginning.
  */
 const STEP_PART = 1 / 8;
 

@@ -1,10 +1,11 @@
 /**
- * Tells one listener, once, that something is of no use any more. Every request has two (its client leaves, its
- * instance is lost) and hardly any comes true; an AbortSignal for each would cost more than the scheduler's decision.
+ * Notifies one listener, once, that something is no longer needed. Every request has two (for its client's disconnect
+ * and the loss of its instance), and they are rarely triggered; an AbortSignal for each would cost more than the
+ * scheduler's decision.
  */
 export class Cancellation {
   #reason: Error | null = null;
-  /** Called once, when it happens. The steps of a request follow each other: who sets it takes it away again. */
+  /** Called once, when it happens. Set by one step of a request at a time, which removes it again. */
   onCancel: ((reason: Error) => void) | null = null;
 
   get cancelled(): boolean {

@@ -113,7 +113,7 @@ export function offers(capabilities: Capabilities): string {
     .join(", ")}.`;
 }
 
-/** So many names help whoever reads a message. */
+/** More names would not help the reader of a message. */
 const MAX_NAMED = 10;
 
 export function quoted(names: readonly string[]): string {

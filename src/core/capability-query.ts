@@ -3,7 +3,7 @@ import type { Capabilities } from "./model.ts";
 /** Capabilities that a request asks for, by name; values as text: `2`, `true`, `chat`. */
 export type CapabilityQuery = Readonly<Record<string, string>>;
 
-/** Whether everything that is asked for is offered, with values compared by their text. */
+/** Whether everything requested is offered, with values compared as text. */
 export function matches(query: CapabilityQuery, offered: Capabilities): boolean {
   for (const key in query) if (!Object.hasOwn(offered, key) || String(offered[key]) !== query[key]) return false;
   return true;

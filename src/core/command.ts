@@ -37,7 +37,7 @@ export interface CommandSettings {
   readonly healthPath: string;
   /** Values may have placeholders. */
   readonly env: Readonly<Record<string, string>>;
-  /** Names of variables that it inherits of the daemon's environment, besides those that every engine does. */
+  /** Names of variables that it inherits from the daemon's environment, in addition to those of every engine. */
   readonly passEnv: readonly string[];
   /** "": the daemon's own. */
   readonly workingDir: string;

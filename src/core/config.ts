@@ -7,7 +7,7 @@ import type { Holding } from "./store.ts";
 /** Directories and files of one installation. All absolute. `config/paths.ts` computes them from the environment. */
 export interface Paths {
   readonly configFile: string;
-  /** Where model files (TOML) are, unless the config says otherwise. */
+  /** Default directory of model files (TOML). */
   readonly modelConfigDir: string;
   /** Where the files of pipelines are. */
   readonly pipelinesDir: string;
@@ -52,7 +52,7 @@ export interface ApiKey {
   readonly sha256: string;
   /** Share of the machine relative to other tenants while all have work; 1 where it is missing. */
   readonly weight?: number;
-  /** What it may do; `inference` alone where it is missing. */
+  /** Its permissions; only `inference` if missing. */
   readonly scopes?: readonly KeyScope[];
   /** Names or aliases of the models it may use; all where it is missing. */
   readonly models?: readonly string[];
@@ -98,7 +98,7 @@ export interface RemoteServer {
   readonly enabled: boolean;
   /** Sent with every call, or null. Never shown or logged. */
   readonly apiKey: string | null;
-  /** Set where the cluster told of it, and no file: whether it is drained. */
+  /** Set if the cluster reported it, instead of a file: whether it is drained. */
   readonly isDrained?: boolean;
 }
 
@@ -112,11 +112,11 @@ export interface ClusterSettings {
   readonly url: string;
   /** Of this machine. */
   readonly name: string;
-  /** Where the others reach it; null: where it listens. */
+  /** Its address for the others; null: where it listens. */
   readonly advertise: ListenAddress | null;
   /** Sent with every call to another, or null. Never shown or logged. */
   readonly apiKey: string | null;
-  /** Milliseconds without a sign of life after which others take up its tasks. */
+  /** Milliseconds without a sign of life after which others take over its tasks. */
   readonly lostAfterMs: number;
 }
 
@@ -145,7 +145,8 @@ export interface Config {
   readonly moreHttp: readonly ListenAddress[];
   readonly grpc: ListenAddress | null;
   /**
-   * Whether somebody chose the gRPC address: then it must be had, while the usual one may be taken by another program.
+   * Whether the gRPC address was set explicitly: then it must be available, while the default one may be taken by
+   * another program.
    */
   readonly grpcChosen: boolean;
   /** Machines that take work when this one is busy, or that have models which this one has not. */
@@ -155,9 +156,9 @@ export interface Config {
   readonly apiKeys: readonly ApiKey[];
   /** Whether what is cached of one key's prompts may serve another's. */
   readonly sharePrefixes: boolean;
-  /** Origins allowed besides local pages; `*` for all. */
+  /** Allowed origins in addition to local pages; `*` for all. */
   readonly corsOrigins: readonly string[];
-  /** Host names accepted besides loopback ones and the bound address. */
+  /** Accepted host names in addition to loopback ones and the bound address. */
   readonly allowedHosts: readonly string[];
   readonly bodyLimitBytes: number;
   /** Of one chat. */
@@ -167,31 +168,31 @@ export interface Config {
   readonly storage: StorageSettings;
   /** How long responses of the Responses API are kept; 0: none is. */
   readonly keepResponsesMs: number;
-  /** What becomes of a request for a model that is not configured. */
+  /** How to handle a request for a model that is not configured. */
   readonly unknownModel: "refuse" | "default";
   readonly scheduler: SchedulerSettings;
   readonly tasks: TaskSettings;
-  /** What this machine offers: all of its models have it, besides their own capabilities. */
+  /** Capabilities of this machine, which all of its models have in addition to their own. */
   readonly capabilities: Capabilities;
-  /** Workers that are started when they are asked for. */
+  /** Workers that are started on demand. */
   readonly workerPools: readonly WorkerPool[];
   readonly conversations: ConversationSettings;
   /** When the embedded store waits for the disk. */
   readonly storeSync: StoreSync;
-  /** Null: the daemon is alone, and its records are in the data directory. */
+  /** Null: a single daemon, whose records are in the data directory. */
   readonly cluster: ClusterSettings | null;
-  /** Hosts that registered workers may be on, besides loopback. */
+  /** Hosts allowed for registered workers, in addition to loopback. */
   readonly workerHosts: readonly string[];
   readonly telemetry: TelemetrySettings;
   readonly models: readonly ModelSpec[];
   readonly pipelines: readonly PipelineSpec[];
-  /** Where the default pipeline answers at the root. */
+  /** Address with the default pipeline at the root. */
   readonly pipelinesAddress: ListenAddress | null;
   /** Model files and keys that entries of the main file name, wherever they are. */
   readonly namedFiles: readonly string[];
   /** llama-server binary the user chose; null: the built one, then the one on the PATH. */
   readonly llamaServerPath: string | null;
-  /** Whether install.sh may have a native engine built that nobody waits for. */
+  /** Whether install.sh may build a native engine in the background. */
   readonly buildInBackground: boolean;
   readonly vramReserve: VramReserve;
   /** Disk for conversations of models that are not loaded; 0: they are not kept. */
@@ -211,7 +212,7 @@ export type RoutingPolicyName = (typeof routingPolicies)[number];
 
 export interface SchedulerSettings {
   readonly maxInstances: number;
-  /** Load (work in flight ÷ capacity) from which a further replica starts and other nodes are asked. 0–1. */
+  /** Load (work in flight ÷ capacity) at which another replica starts and other nodes are used. 0–1. */
   readonly maxLoad: number;
   /** Waiting requests per model before `queue_full`. */
   readonly maxQueuedPerModel: number;
@@ -267,11 +268,11 @@ export interface WebhookSettings {
   readonly retries: number;
   /** Whether they may reach addresses of this machine and of private networks. */
   readonly allowPrivate: boolean;
-  /** What signs them; null: a secret that is made with the first one. Never shown or logged. */
+  /** The signing secret; null: one that is generated when first needed. Never shown or logged. */
   readonly secret: string | null;
 }
 
-/** Where traces go, and what is in them. */
+/** The destination of traces, and their content. */
 export interface TelemetrySettings {
   /** A collector; null: none. */
   readonly otlp: {

@@ -3,7 +3,9 @@ import { join } from "node:path";
 import { AssistantError } from "./errors.ts";
 import { processStartTime } from "./process.ts";
 
-/** Who holds a data directory. The start time tells a live holder from another process that got its pid. */
+/**
+ * The holder of a data directory. The start time distinguishes a live holder from another process with the same pid.
+ */
 export interface LockHolder {
   readonly pid: number;
   readonly startTime: string;
@@ -33,7 +35,7 @@ export async function acquireLock(dataDir: string): Promise<DaemonLock> {
   const mine: LockHolder = { pid: process.pid, startTime: (await processStartTime(process.pid)) ?? "" };
   const draft = `${file}.${process.pid}`;
   try {
-    // Within: a full disk leaves the beginning of the file behind.
+    // Inside the try block: a full disk leaves an incomplete file.
     await writeFile(draft, JSON.stringify(mine), { mode: 0o600 });
     for (;;) {
       // link() either makes the complete file appear or fails: no reader ever sees half a lock.
@@ -62,7 +64,7 @@ async function linked(draft: string, file: string): Promise<boolean> {
   }
 }
 
-/** Whatever is there under the lock's name and is no file is nobody's lock, and not ours to delete. */
+/** Anything at the lock's path that is not a file is not a lock, and not ours to delete. */
 async function refuseForeign(file: string): Promise<void> {
   const found = await lstat(file).catch(() => null);
   if (found === null || found.isFile()) return;
@@ -72,7 +74,7 @@ async function refuseForeign(file: string): Promise<void> {
   });
 }
 
-/** Moves a stale lock aside before deleting it: of several starters that saw it, one alone moves it. */
+/** Moves a stale lock aside before deleting it: of several starters that saw it, only one can move it. */
 async function discardStale(file: string, seen: LockHolder | null): Promise<void> {
   const aside = `${file}.stale.${process.pid}`;
   try {

@@ -16,7 +16,7 @@ export interface Device {
   readonly reservedBytes?: number;
   /** Of the device's driver, where that is known. */
   readonly driverVersion?: string;
-  /** Environment that makes an engine see this device alone, such as `CUDA_VISIBLE_DEVICES`. */
+  /** Environment that makes an engine see only this device, such as `CUDA_VISIBLE_DEVICES`. */
   readonly env: Readonly<Record<string, string>>;
 }
 
@@ -32,7 +32,7 @@ export interface Hardware {
 
 /** What of a GPU's memory is left to others. */
 export interface VramReserve {
-  /** Share of the whole that models may take, besides what others use. */
+  /** Share of the whole that models may use, next to other programs. */
   readonly maxPercent: number;
   readonly bytes: number;
 }

@@ -16,16 +16,16 @@ export interface DocumentType<T> {
 }
 
 /**
- * Small named values that outlive the process, such as what each API key has used. One object stands for one folder of
- * them; `src/store` implements it.
+ * Small named values that survive the process, such as the selected engine. One object per folder; implemented by
+ * `src/store`.
  *
  * A damaged document is reported and never lost: the next write or removal sets it aside under another name.
  */
 export interface Documents {
-  /** Where the document is kept, for messages. */
+  /** The document's path, for messages. */
   locate(name: string): string;
   /**
-   * Null where there is none. Throws `data_newer` for a format of a newer version, and errors of the file system.
+   * Null if there is none. Throws `data_newer` for the format of a newer version, and errors of the file system.
    * Changes nothing.
    */
   read<T>(name: string, type: DocumentType<T>): Promise<T | null>;
@@ -34,6 +34,6 @@ export interface Documents {
    * file system.
    */
   write<T>(name: string, type: DocumentType<T>, value: T): Promise<void>;
-  /** Nothing happens where there is none. */
+  /** Does nothing if there is none. */
   remove<T>(name: string, type: DocumentType<T>): Promise<void>;
 }

@@ -1,5 +1,5 @@
 /**
- * Where an engine or a worker answers HTTP: the absolute path of a Unix socket, or `HOST:PORT`; of engines the host
+ * The HTTP endpoint of an engine or a worker: the absolute path of a Unix socket, or `HOST:PORT`; for engines the host
  * is 127.0.0.1.
  */
 export type Endpoint = string;

@@ -4,7 +4,9 @@ import type { InstanceTraits } from "./instance.ts";
 import type { EngineId, ModelKind, ModelSpec } from "./model.ts";
 import type { EngineProbe } from "./probe.ts";
 
-/** What is known of an engine before it is looked for on this machine. Callers ask for a trait and compare no names. */
+/**
+ * What is known of an engine without looking for it on this machine. Callers check traits instead of comparing names.
+ */
 export interface EngineTraits {
   /** Comes with Assistant. Other engines are built here (`assistant engine build`), or named by path. */
   readonly bundled: boolean;
@@ -43,8 +45,8 @@ const engineTraits: Readonly<Record<EngineId, EngineTraits>> = {
     hasMicroBatches: false,
     takesExtraArgs: false,
     checksRequests: false,
-    // Node, llama.cpp's library and, where text is generated, the vocabulary once more. Its heap grows and shrinks by
-    // tens of MB.
+    // Node, llama.cpp's library and, for text generation, a second copy of the vocabulary. Its heap grows and shrinks
+    // by tens of MB.
     programBytes: { chat: 240e6, embedding: 160e6, rerank: 160e6 },
   },
   command: {
@@ -76,7 +78,7 @@ export const DEFAULT_ENGINE: EngineId = "llama-server";
 export const traitsOf = (engine: EngineId | "auto"): EngineTraits =>
   engineTraits[engine === "auto" ? DEFAULT_ENGINE : engine];
 
-/** Whether the engine runs models of the kind; of `auto`, whether the one that it stands for may. */
+/** Whether the engine runs models of the kind; for `auto`, whether the resolved one may. */
 export const runsKind = (engine: EngineId | "auto", kind: ModelKind): boolean =>
   engine === "command" || traitsOf(engine).programBytes[kind] !== undefined;
 
@@ -105,7 +107,7 @@ export interface LaunchPlan {
   readonly threads: number;
   /** Unix socket it must listen on; at most 100 bytes, ends in `.sock`. */
   readonly socketPath: string;
-  /** Port on 127.0.0.1 that it must listen on instead, where the engine says so (`listens`). */
+  /** Port on 127.0.0.1 that it must listen on instead, if the engine requires one (`listens`). */
   readonly port?: number;
   /** Directory in which slots may be saved and restored; absent: they never are. */
   readonly slotDir?: string;
@@ -119,18 +121,18 @@ export interface ProcessSpec {
   readonly env: Readonly<Record<string, string>>;
   /** Directory it runs in; missing: the daemon's. */
   readonly cwd?: string;
-  /** How it is asked to end, and the milliseconds that it gets for that; missing: SIGTERM, and what the fleet gives. */
+  /** The signal that stops it, and its grace period in milliseconds; missing: SIGTERM, and the fleet's default. */
   readonly stop?: { readonly signal: StopSignal; readonly graceMs: number };
 }
 
 /** `ownListener`: only a process that the engine has started itself may be listening on its port. */
 type Listening = { readonly type: "socket" } | { readonly type: "port"; readonly ownListener: boolean };
-/** Somebody who speaks. */
+/** A voice. */
 export interface Voice {
   /** What requests name it by. */
   readonly id: string;
   readonly name: string;
-  /** BCP 47, as far as its makers keep to it; null where they do not say. */
+  /** BCP 47, as far as the voice follows it; null if not stated. */
   readonly language: string | null;
 }
 
@@ -144,7 +146,7 @@ export interface Engine {
   /** Looks whether it can be used here. Cheap enough for every daemon start (tens of milliseconds); cached. */
   availability(): Promise<EngineAvailability>;
   /**
-   * Looks whether this very program knows what the plan asks for. Rejects with `config_invalid`, naming the setting.
+   * Checks whether this program supports the settings of the plan. Rejects with `config_invalid`, naming the setting.
    */
   check?(plan: LaunchPlan): Promise<void>;
   /**
@@ -154,8 +156,8 @@ export interface Engine {
   launch(plan: LaunchPlan): ProcessSpec;
   /** Where instances of the model listen; missing: on the plan's socket. */
   listens?(model: ModelSpec): Listening;
-  /** How to look at instances of the model; missing: by the surface of llama.cpp's engines. */
+  /** How to probe instances of the model; missing: through the interface of llama.cpp's engines. */
   probe?(model: ModelSpec): EngineProbe;
-  /** Who speaks in a speech model, the default voice first, without starting it; missing: the engine does not know. */
+  /** The voices of a speech model, the default first, without starting it; missing: unknown to the engine. */
   voices?(model: ModelSpec, modelPath: string): Promise<readonly Voice[]>;
 }

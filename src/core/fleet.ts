@@ -20,7 +20,7 @@ export type StopCause = Extract<Death["cause"], "stopped" | "evicted" | "idle" |
  */
 export interface FleetPort {
   start(order: StartOrder): void;
-  /** No new work will be sent; running requests go on. */
+  /** No new work will be sent; running requests continue. */
   drain(instanceId: string): void;
   /** Back from draining to ready. */
   resume(instanceId: string): void;

@@ -41,8 +41,7 @@ export interface CallBody {
 }
 
 /**
- * A body that was made here. Its bytes are written once somebody asks for them: most targets get others, and those of
- * large bodies take long.
+ * A generated body. Its bytes are only serialized when requested: most targets get others, and large bodies take long.
  */
 export function bodyOf(json: JsonObject): CallBody {
   let written: Buffer | null = null;
@@ -55,14 +54,14 @@ export function bodyOf(json: JsonObject): CallBody {
   };
 }
 
-/** What a form has besides its fields. */
+/** The parts of a form other than its fields. */
 export interface CallForm {
   /** With the boundary. */
   readonly contentType: string;
   readonly file: { readonly name: string; readonly type: string; readonly bytes: Buffer };
 }
 
-/** Whoever a request is for: what an API key stands for, or this machine's own user. */
+/** The origin of a request: an API key, or this machine's own user. */
 export interface Caller {
   /** Fairness and usage are counted by it; the key's name, or `local`. */
   readonly tenant: string;
@@ -76,7 +75,7 @@ export interface Caller {
 export interface Prompt {
   /** Chat messages, in order. */
   readonly messages?: unknown;
-  /** Chat templates write tools into the beginning of the prompt. */
+  /** Chat templates put tools at the beginning of the prompt. */
   readonly tools?: unknown;
   /** A text, token numbers, or lists of either: of a completion or an embedding. */
   readonly text?: unknown;
@@ -93,7 +92,7 @@ export interface CallOrigin {
   readonly route: string;
   /** Monotonic milliseconds. */
   readonly arrivedAt: number;
-  /** Cancelled when nobody waits for the answer any longer. */
+  /** Cancelled when the answer is no longer needed. */
   readonly cancellation: Cancellation;
   /** What it is a part of; null or missing: of nothing that is traced. */
   readonly span?: Span | null;
@@ -106,7 +105,7 @@ export interface InferenceCall extends CallOrigin {
     readonly model: string;
     /** One of these serves it, whatever `model` says; null: any. */
     readonly among: readonly string[] | null;
-    /** A model that offers all of these serves it; one that is named too has to. Missing: nothing is asked for. */
+    /** It must be served by a model that offers all of these, which a named model must also do. Missing: none. */
     readonly capabilities?: CapabilityQuery;
   };
   readonly operation: Operation;
@@ -123,7 +122,7 @@ export interface InferenceCall extends CallOrigin {
   readonly maxTokens: number | null;
   /** 0–100, higher first. */
   readonly priority: number;
-  /** Milliseconds of the steady clock after which an answer that has not begun is of no use, or null. */
+  /** Deadline for the start of the answer, milliseconds of the monotonic clock, or null. */
   readonly deadlineAt: number | null;
   /** Ids of the daemons that have forwarded it, first to last. */
   readonly hops: readonly string[];
@@ -142,8 +141,8 @@ export interface Waiting {
 }
 
 /**
- * Where an answer goes: an HTTP client, a gRPC caller, or code in this process. Exactly one of `end`, `endFramed`,
- * `fail` and `abort` is called, once, as the last call.
+ * The destination of an answer: an HTTP client, a gRPC caller, or code in this process. Exactly one of `end`,
+ * `endFramed`, `fail` and `abort` is called, once, as the last call.
  */
 export interface AnswerSink {
   /** The status that was sent; null before the head. */
@@ -169,7 +168,7 @@ export interface AnswerSink {
    * event may be appended.
    */
   fail(error: AssistantError, headers: readonly string[], betweenEvents: boolean): void;
-  /** Nobody is there any longer. */
+  /** The receiver is gone. */
   abort(): void;
   /**
    * The request still waits. Repeated from time to time, so that a long wait can be made visible. `headers`: as in

@@ -63,7 +63,7 @@ export interface InstanceSnapshot {
   readonly traits: InstanceTraits;
   readonly state: InstanceState;
   readonly pid: number | null;
-  /** Where it answers HTTP, once it has been spawned. */
+  /** Its HTTP endpoint, once it has been spawned. */
   readonly endpoint: Endpoint | null;
   readonly slots: number;
   readonly contextTokens: number;
@@ -76,14 +76,11 @@ export interface InstanceSnapshot {
   readonly retryAt: number | null;
   readonly lastDeath: Death | null;
   readonly memoryBytes: number | null;
-  /** Of the answers that are being generated, as of the last look at its slots; left out before the first. */
+  /** Speed of the answers in progress, as of the last check of its slots; missing before the first. */
   readonly decodingTokensPerSecond?: number;
-  /**
-   * Names of the saved conversations that it was given back when it started, used last first; left out where there were
-   * none.
-   */
+  /** Names of the saved conversations that it loaded when it started, most recently used first; missing if none. */
   readonly restoredConversations?: readonly string[];
-  /** Names of those that were saved when it ended, used last first; left out where there were none. */
+  /** Names of those saved when it ended, most recently used first; missing if none. */
   readonly savedConversations?: readonly string[];
   readonly logFile: string;
 }

@@ -30,7 +30,7 @@ export interface Speculation {
   readonly minTokens: number | null;
   /** A guess below this probability ends the draft. */
   readonly minProbability: number | null;
-  /** Tokens of the n-gram that is looked up. */
+  /** Tokens of the n-gram to look up. */
   readonly ngramTokens: number | null;
 }
 

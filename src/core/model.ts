@@ -4,7 +4,7 @@ import type { ModelSource } from "./source.ts";
 
 export type { ModelSource, ProviderOffer } from "./source.ts";
 
-/** What is asked of a model. */
+/** What a model is used for. */
 export type Operation =
   | "chat"
   | "completion"
@@ -14,7 +14,7 @@ export type Operation =
   | "speech"
   | "transcription"
   | "translation"
-  /** What a pipeline is asked in its own format. */
+  /** A pipeline's own request format. */
   | "infer"
   /** What the model's program does with its vocabulary, or says of itself: nothing is computed by the model. */
   | "tokenize"
@@ -41,14 +41,15 @@ export interface KindTraits {
    * Decodes tokens after the prompt, and has a KV cache that later requests can reuse. Others compute an input at once.
    */
   readonly generates: boolean;
-  /** Its engines are llama.cpp's, which turn texts into tokens and back for whoever asks: the operation `tokenize`. */
+  /** Its engines are llama.cpp's, which convert between text and tokens: the operation `tokenize`. */
   readonly tokenizes: boolean;
   /**
    * The engine of a model that names none; `auto`: the one that `assistant engine use` has set, or the best there is.
    */
   readonly engine: EngineId | "auto";
   /**
-   * The operation with which an instance proves that it works; null: its health has to do, as an image takes too long.
+   * The operation with which an instance proves that it works; null: its health check is sufficient, as an image takes
+   * too long.
    */
   readonly probe: "completion" | "embedding" | "rerank" | "speech" | "transcription" | null;
   /** With its article, for messages: "a chat model". */
@@ -140,18 +141,18 @@ export const operationsOf = ({ kind, operations }: Pick<ModelSpec, "kind" | "ope
 export const answers = (model: Pick<ModelSpec, "kind" | "operations">, operation: Operation): boolean =>
   operation === "tokenize" ? modelKinds[model.kind].tokenizes : operationsOf(model).includes(operation);
 
-/** Whether a kind that another machine or a file names is one that this version knows. */
+/** Whether this version knows a kind named by another machine or a file. */
 export const isModelKind = (kind: string): kind is ModelKind => Object.hasOwn(modelKinds, kind);
 
 export type EngineId = "llama-server" | "node-llama-cpp" | "command" | "speech";
 
 /**
- * What a model offers, by name: `type` (its kind), each operation it answers, and features such as `vision` and
- * `tools`. A feature that is missing is not known: whoever serves the model decides.
+ * The capabilities of a model, by name: `type` (its kind), each supported operation, and features such as `vision` and
+ * `tools`. A missing feature is unknown: the model's server decides.
  */
 export type Capabilities = Readonly<Record<string, string | number | boolean>>;
 
-/** What follows from the kind alone, or from the kind and the operations that the model's program answers. */
+/** Capabilities implied by the kind, or by the kind and the operations of the model's program. */
 export const capabilitiesOfKind = (kind: ModelKind, operations = modelKinds[kind].operations): Capabilities => ({
   type: kind,
   ...Object.fromEntries(operations.map((operation) => [operation, true])),
@@ -290,7 +291,7 @@ export interface ModelSpec {
   readonly speech?: SpeechSettings;
   /** Whether a streamed answer ends with usage even where the client did not ask for it. */
   readonly includeUsage: boolean;
-  /** Devices it may run on, by id; empty: any (all GPUs where there are some, else the CPU). */
+  /** Devices it may run on, by id; empty: any (all GPUs if there are some, otherwise the CPU). */
   readonly devices: readonly string[];
   /** Most instances at once. "auto": one per GPU, or one on the CPU. */
   readonly replicas: number | "auto";
@@ -305,19 +306,18 @@ export interface ModelSpec {
   /** Never evicted and never stopped for idleness. */
   readonly pinned: boolean;
   /**
-   * Addresses (`host:port`, IPv6 in brackets) at which this model alone answers, whatever a request's `model` says. The
-   * chat and the embedding model of one configuration entry may have the same one; the kind of the request then
-   * decides.
+   * Addresses (`host:port`, IPv6 in brackets) at which only this model is served, whatever a request's `model`. The
+   * chat and the embedding model of one configuration entry may share one; the kind of the request then decides.
    */
   readonly ownAddresses: readonly string[];
   /**
-   * Set for a model that other machines or providers alone have: the names of their entries. Nothing is ever started
-   * for it here, and its loading settings are what those tell.
+   * Set for a model that only other machines or providers have: the names of their entries. It is never started here,
+   * and its loading settings are as reported by them.
    */
   readonly nodes?: readonly string[];
-  /** Names of models that are asked in its place, in order, while it cannot be served. Missing: none. */
+  /** Names of models to use instead, in order, while it cannot be served. Missing: none. */
   readonly fallbacks?: readonly string[];
-  /** The file this entry was read from, for messages; "": none, another machine or a provider has told of it. */
+  /** The file of this entry, for messages; "": none, reported by another machine or a provider. */
   readonly file: string;
   /** Equal fingerprints mean that running instances need no restart. Covers what reaches the engine. */
   readonly fingerprint: string;

@@ -1,9 +1,9 @@
-/** Comparing takes as long as both are long together, and what somebody typed is short. */
+/** The cost grows with the product of both lengths, and typed names are short. */
 const MAX_CHARACTERS = 100;
 
 /**
- * Names of `candidates` that somebody who typed `given` may have meant, best first, at most `limit`. None for what
- * nobody has typed, such as a text in place of a name.
+ * Names of `candidates` that may have been meant by `given`, best first, at most `limit`. None if it cannot be a typed
+ * name, such as a long text.
  */
 export function nearestNames(given: string, candidates: Iterable<string>, limit = 3): string[] {
   if (given.length > MAX_CHARACTERS) return [];

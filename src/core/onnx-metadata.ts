@@ -17,8 +17,8 @@ const MAX_FIELDS = 10_000;
 export class OnnxProblem extends Error {}
 
 /**
- * The metadata of an ONNX model. Reads the few bytes between its parts alone. Rejects with `OnnxProblem` for a file
- * that is not one, or that is cut off.
+ * The metadata of an ONNX model. Reads only the few bytes between its parts. Rejects with `OnnxProblem` for a file that
+ * is not one, or is truncated.
  */
 export async function readOnnxMetadata(path: string): Promise<ReadonlyMap<string, string>> {
   const file = await open(path);

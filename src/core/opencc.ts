@@ -1,4 +1,4 @@
-/** OpenCC's configurations, as the locales that its JavaScript version knows: from, to. */
+/** OpenCC's configurations, as locales of its JavaScript version: from, to. */
 const CONFIGS = {
   s2t: ["cn", "t"],
   t2s: ["t", "cn"],

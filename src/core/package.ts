@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 function findRoot(): string {
-  // Sources run from src/, builds from somewhere in dist/: the root is where package.json lies in both.
+  // Sources run from src/, builds from somewhere in dist/: the root is the folder with package.json in both cases.
   let folder = dirname(fileURLToPath(import.meta.url));
   while (!existsSync(join(folder, "package.json"))) {
     const parent = dirname(folder);

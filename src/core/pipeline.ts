@@ -25,7 +25,7 @@ export interface PipelineSourceSpec {
 /** How a pipeline greets in one voice. */
 interface Greeting {
   readonly text: string;
-  /** A sound file; null: the pipeline speaks the text. */
+  /** An audio file; null: the pipeline speaks the text. */
   readonly audio: string | null;
 }
 

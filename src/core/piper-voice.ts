@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { encodeOnnxMetadata, OnnxProblem, readOnnxMetadata } from "./onnx-metadata.ts";
 
-/** What `NAME.onnx.json` beside a Piper voice says, as far as it is used. */
+/** The used parts of `NAME.onnx.json` next to a Piper voice. */
 export interface PiperConfig {
   readonly audio: { readonly sample_rate: number };
   readonly espeak: { readonly voice: string };
@@ -19,7 +19,7 @@ export const MAX_PIPER_CONFIG_BYTES = 4 * 2 ** 20;
 
 export const piperConfigFile = (voiceFile: string): string => `${voiceFile}.json`;
 
-/** The config of a Piper voice: within the file, or beside it. Rejects with `OnnxProblem` where it cannot be used. */
+/** The config of a Piper voice: inside the file, or next to it. Rejects with `OnnxProblem` if it cannot be used. */
 export async function readPiperVoice(
   file: string,
 ): Promise<{ readonly config: PiperConfig; readonly isOneFile: boolean }> {

@@ -1,7 +1,7 @@
 import type { Endpoint } from "./endpoint.ts";
 import type { ModelKind } from "./model.ts";
 
-/** One slot as the engine's `/slots` tells it. The counts grow while the slot makes progress. */
+/** One slot as reported by the engine's `/slots`. The counts grow while the slot makes progress. */
 export interface SlotProgress {
   readonly id: number;
   readonly busy: boolean;
@@ -9,21 +9,16 @@ export interface SlotProgress {
   readonly promptTokensDone: number;
   /** Tokens generated for the current request. */
   readonly tokensDecoded: number;
-  /**
-   * Tokens whose state it holds, prompt and answer; undefined where the engine does not tell, as of a slot without a
-   * request so far.
-   */
+  /** Tokens whose state it holds, prompt and answer; undefined if not reported, as for a slot that was never used. */
   readonly cachedTokens?: number;
   /** Number of its last request: the higher, the later. */
   readonly task?: number;
 }
 
-/**
- * How the fleet looks at a running engine. Every call rejects when the engine cannot be reached or the signal aborts.
- */
+/** How the fleet checks a running engine. Every call rejects if the engine cannot be reached or the signal aborts. */
 export interface EngineProbe {
   health(endpoint: Endpoint, signal: AbortSignal): Promise<"loading" | "ready">;
-  /** Missing: the engine does not tell. What it does, and whether it makes progress, is then not known. */
+  /** Missing: not reported. Its activity and progress are then unknown. */
   slots?(endpoint: Endpoint, signal: AbortSignal): Promise<readonly SlotProgress[]>;
   /** Resolves once the engine has produced one real token (or one embedding). Costs a slot's cached prefix. */
   token(endpoint: Endpoint, kind: ModelKind, signal: AbortSignal): Promise<void>;

@@ -2,8 +2,8 @@ import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
 
 /**
- * When a process was started, as text that is only good for comparing: together with the pid it names one process for
- * ever, also after the pid went to another program. Null when no such process runs (a zombie does not run).
+ * When a process was started, as text that is only suitable for comparison: together with the pid it identifies one
+ * process, even after the pid is reused. Null if no such process is running (a zombie is not).
  */
 export async function processStartTime(pid: number): Promise<string | null> {
   if (!Number.isSafeInteger(pid) || pid <= 0) return null;

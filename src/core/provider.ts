@@ -16,7 +16,7 @@ export interface Provider {
   readonly baseUrl: string;
   /** Sent with every request, or null. Never shown or logged. */
   readonly apiKey: string | null;
-  /** Where the key is read from, for messages: "the environment variable OPENAI_API_KEY"; null: it has none. */
+  /** The source of the key, for messages: "the environment variable OPENAI_API_KEY"; null: it has none. */
   readonly keySource: string | null;
   /** Further headers of every request, which win over those of the type. Never shown or logged. */
   readonly headers: Readonly<Record<string, string>>;
@@ -31,18 +31,18 @@ export interface Provider {
   readonly maxConcurrency: number;
   /** Whether its own list of models is read. */
   readonly discovery: boolean;
-  /** Models that it offers as `NAME/MODEL`, where `*` stands for any characters; null: all that it lists. */
+  /** Models offered as `NAME/MODEL`, where `*` matches any characters; null: all listed ones. */
   readonly models: readonly string[] | null;
   /** Whether it has llama.cpp's own fields (`grammar`, `json_schema`, `n_predict`), as llama.cpp's server does. */
   readonly takesLlamaFields: boolean;
   /** What it calls the limit of a chat's answer; null: either name. */
   readonly limitField: LimitField | null;
-  /** Another daemon like this one, which is told which daemons a request has come through. */
+  /** Another daemon like this one, which receives the hop list of a request. */
   readonly isAssistant: boolean;
   readonly enabled: boolean;
   /**
-   * Set for a server that was registered while the daemon runs: what for. It is asked for nothing else, and its models
-   * are offered under the names that it has for them.
+   * Set for a server that was registered at run time: its kinds. It is only used for these, and its models are offered
+   * under its own names.
    */
   readonly kinds?: readonly ModelKind[];
 }

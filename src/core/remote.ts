@@ -2,7 +2,7 @@ import type { ErrorCode } from "./errors.ts";
 import { type Capabilities, capabilitiesOfKind, ENGINE_SAMPLING, type ModelSpec, PLAIN_LOAD } from "./model.ts";
 import type { Upstream } from "./upstream.ts";
 
-/** What another machine, or a provider, tells of one of its models. */
+/** One model as reported by another machine or a provider. */
 export interface RemoteModel {
   /** Requests it works on at once. */
   readonly slots: number;
@@ -12,14 +12,14 @@ export interface RemoteModel {
   readonly loaded: boolean;
   /** What it offers there. Missing: what the model does. */
   readonly capabilities?: Capabilities;
-  /** Each takes one of its slots for the requests that carry it; missing: nobody has reserved any. */
+  /** Each reserves one slot for the requests that carry it; missing: none are reserved. */
   readonly reservations?: ReadonlySet<string>;
 }
 
 /** Another machine, or a provider, as a place for requests, as last measured. */
 export interface RemoteCandidate {
   readonly name: string;
-  /** Its id in hop lists; "" where it tells none. */
+  /** Its id in hop lists; "" if it reports none. */
   readonly nodeId: string;
   /** Share of the work, relative to the others; 0: only where no other can. */
   readonly weight: number;
@@ -32,10 +32,7 @@ export interface RemoteCandidate {
   readonly models: ReadonlyMap<string, RemoteModel>;
 }
 
-/**
- * Whoever tells of places for requests that no engine of this machine serves: other machines, providers, workers,
- * pipelines.
- */
+/** A source of places for requests that no local engine serves: other machines, providers, workers, pipelines. */
 export interface RemoteSource {
   candidates(): readonly RemoteCandidate[];
   /** Models that its candidates serve; `taken`: names and aliases that models of this machine's files have. */

@@ -21,7 +21,7 @@ export interface PromptFacts {
   readonly prefix: readonly PrefixMark[];
 }
 
-/** What the scheduler knows of a request. The body stays with the inference core. */
+/** The scheduler's view of a request. The body stays with the inference core. */
 export interface RequestFacts extends PromptFacts {
   readonly id: string;
   /** Canonical model name, aliases already resolved. */
@@ -31,7 +31,7 @@ export interface RequestFacts extends PromptFacts {
   readonly priority: number;
   /** Most tokens the answer may have; an estimate where the client set no limit. */
   readonly maxTokens: number;
-  /** Milliseconds of the steady clock after which an answer is of no use, or null. */
+  /** Deadline in milliseconds of the monotonic clock, or null. */
   readonly deadlineAt: number | null;
   /** Ids of the daemons that have forwarded it, first to last; none where it came from a client. */
   readonly hops?: readonly string[];
@@ -43,7 +43,7 @@ export interface RequestFacts extends PromptFacts {
   readonly slotless?: true;
 }
 
-/** How a request ended, as read from the engine's final chunk. Counts are null where the engine did not tell. */
+/** How a request ended, from the engine's final chunk. Counts are null if the engine did not report them. */
 export interface RequestOutcome {
   readonly end: "complete" | "cancelled" | "engine-error" | "client-error";
   readonly promptTokens: number | null;
@@ -51,7 +51,7 @@ export interface RequestOutcome {
   readonly completionTokens: number | null;
   readonly promptMs: number | null;
   readonly completionMs: number | null;
-  /** The target is of no use for some time; missing: nothing says so. */
+  /** The target is unavailable for some time; missing: unknown. */
   readonly pause?: Pause;
 }
 
@@ -63,10 +63,7 @@ export interface Pause {
   readonly remedy: string | null;
 }
 
-/**
- * The log line of a finished request. Flat, without secrets. Times in milliseconds; null: it did not come to that, or
- * nobody knows.
- */
+/** The log line of a finished request. Flat, without secrets. Times in milliseconds; null: not reached, or unknown. */
 export interface FinishedRequest {
   readonly id: string;
   /** The client's own id for it; missing: it has none. */
@@ -85,11 +82,11 @@ export interface FinishedRequest {
   readonly completionTokens: number | null;
   /** Characters that were spoken; missing where nothing was to be spoken. */
   readonly characters?: number;
-  /** Seconds of sound that were made or heard; missing where there was none, or nobody knows. */
+  /** Seconds of audio generated or transcribed; missing if none or unknown. */
   readonly audioSeconds?: number;
-  /** What was asked for. */
+  /** The requested operation. */
   readonly operation?: string;
-  /** Who ran the model, in OpenTelemetry's words. */
+  /** The system that ran the model, in OpenTelemetry's terms. */
   readonly system?: string;
   /** Whether the answer was a stream. */
   readonly stream?: boolean;
@@ -104,7 +101,7 @@ export interface FinishedRequest {
   readonly traceId?: string;
   /** `rejected`: it never had a slot. */
   readonly end: RequestOutcome["end"] | "rejected";
-  /** Of the error catalogue; missing where there was no error. */
+  /** Code of the error catalogue; missing if there was no error. */
   readonly code?: string;
 }
 
@@ -118,9 +115,7 @@ export interface Lease extends Disposable {
   readonly upstream: Upstream;
   /** Milliseconds between arrival and dispatch. */
   readonly queuedMs: number;
-  /**
-   * The first byte of the answer has arrived. Of an answer that comes in one piece, `finish` with `complete` says so.
-   */
+  /** The first byte of the answer has arrived. For an answer in one piece, `finish` with `complete` reports it. */
   firstToken(): void;
   /** States the outcome and gives the slot back. Disposing without it counts as cancelled. Later calls do nothing. */
   finish(outcome: RequestOutcome): void;
@@ -132,16 +127,16 @@ export interface Lease extends Disposable {
 export interface Dispatcher {
   /**
    * Waits for a slot. Rejects with an AssistantError (`queue_full`, `model_failed`, `shutting_down`,
-   * `deadline_exceeded`, …), or with the reason once `cancellation` is cancelled, whose listener it is until it
-   * settles; a request that is cancelled in the queue causes no start and no dispatch.
-   * `onWaiting` is told what the wait is for, so that a long one can be made visible.
+   * `deadline_exceeded`, …), or with the reason once `cancellation` is cancelled, to which it listens until it settles;
+   * a request cancelled in the queue causes no start and no dispatch. `onWaiting` receives what the wait is for, so
+   * that a long one can be made visible.
    */
   acquire(facts: RequestFacts, cancellation: Cancellation, onWaiting?: (wait: Waiting) => void): Promise<Lease>;
   /** Models that could all serve a request, the one that suits it best now first. Missing: as they are given. */
   prefer?(models: readonly string[], prompt: PromptFacts): readonly string[];
 }
 
-/** Where a request stands that has not ended yet. */
+/** The progress of a request that has not ended. */
 export interface RequestProgress {
   readonly model: string;
   readonly tenant: string;

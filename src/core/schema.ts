@@ -17,8 +17,8 @@ const object = (properties: Readonly<Record<string, Schema>>, options: Options =
 };
 
 /**
- * typebox's builders that are used here, with its types and its results: JSON Schema as plain data. The package itself
- * is needed for its types alone; loading its 374 files would take a quarter of a second of each command and each start.
+ * The typebox builders used here, with its types and results: JSON Schema as plain data. Only the package's types are
+ * used; loading its 374 files would add a quarter of a second to each command and each start.
  */
 export const Type = {
   Array: (items: Schema, options: Options = {}) => ({ type: "array", items, ...options }),

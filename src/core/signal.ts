@@ -1,6 +1,6 @@
 /**
- * One kind of event between two parts that are made one after the other. Listeners are called in the order in which
- * they were added.
+ * One kind of event between two parts created one after the other. Listeners are called in the order in which they were
+ * added.
  */
 export class Signal<Event> {
   readonly #listeners: ((event: Event) => void)[] = [];

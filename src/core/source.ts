@@ -1,12 +1,12 @@
-/** Where the weights come from. `resolve` in models/ turns it into a file on this machine. */
+/** The source of the weights. `resolve` in models/ turns it into a file on this machine. */
 export type ModelSource =
   | { readonly type: "file"; readonly path: string }
   | { readonly type: "catalog"; readonly name: string }
   /** `file` ends in `@REVISION` where that is not `main`. */
   | { readonly type: "huggingface"; readonly repo: string; readonly file: string }
   /**
-   * What the program of a `command` engine calls them, such as a repository or a path; "": nothing. Passed on, and
-   * never looked at.
+   * The name for a `command` engine's program, such as a repository or a path; "": nothing. Passed on without
+   * interpretation.
    */
   | { readonly type: "opaque"; readonly reference: string }
   /** No weights: programs that registered themselves serve it. */

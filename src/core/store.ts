@@ -36,7 +36,7 @@ export interface StoredRecord<T extends object> {
   readonly id: string;
   readonly tenant: string;
   readonly value: T;
-  /** 1 when it is made, and one more with each change. */
+  /** 1 on creation, and incremented by each change. */
   readonly revision: number;
   /** Its place in the order in which the collection's records were made. */
   readonly position: number;
@@ -101,7 +101,7 @@ export interface ListQuery<T extends object> extends RecordQuery {
   readonly order?: "asc" | "desc";
   /** At most 1000; a page of large records may be shorter. */
   readonly limit: number;
-  /** Where to go on: `next` of the page before, or any record of the index. */
+  /** Where to continue: `next` of the previous page, or any record of the index. */
   readonly after?: string | StoredRecord<T>;
 }
 
@@ -124,8 +124,8 @@ export interface Collection<T extends object> {
   /** Changes nothing; the commit fails unless the record has this revision (0: unless there is none). */
   require(id: string, revision: number): Write;
   /**
-   * Replaces the value by what `change` makes of it, again when another writer was faster; null leaves it as it is.
-   * Keeps tenant and expiry. Resolves with the record as it is then, or null where there is none.
+   * Replaces the value by the result of `change`, which is called again if another writer was faster; null leaves it
+   * unchanged. Keeps tenant and expiry. Resolves with the new record, or null if there is none.
    */
   update(id: string, change: (value: T) => T | null): Promise<StoredRecord<T> | null>;
 }
@@ -142,7 +142,7 @@ export interface Blobs {
     source: AsyncIterable<Uint8Array>,
     options: { readonly maxBytes: number; readonly tenant: string | null },
   ): Promise<Blob>;
-  /** Null where there is none. `start` and `end` are offsets in bytes, `end` not included. */
+  /** Null if there is none. `start` and `end` are byte offsets, `end` exclusive. */
   read(digest: string, range?: { readonly start: number; readonly end: number }): Promise<BlobContent | null>;
 }
 
@@ -165,10 +165,10 @@ export interface BlobContent {
  * `store_unavailable`. An implementation passes the suite in `test/support/store-suite.ts`.
  */
 export interface Store {
-  /** Where it is, for messages. */
+  /** Its location, for messages. */
   readonly location: string;
   readonly blobs: Blobs;
-  /** What is wrong with it that somebody should know, one sentence each. */
+  /** Problems that should be reported, one sentence each. */
   readonly problems: readonly string[];
   /** Whether other daemons have the same records. */
   readonly isShared: boolean;
@@ -195,6 +195,6 @@ export interface Store {
   removeRecordsOf(tenant: string, options: { readonly except: readonly string[] }): Promise<void>;
   /** Deletes what has expired and the blobs that no record names. Resolves with how many records and blobs. */
   sweep(): Promise<{ readonly records: number; readonly blobs: number }>;
-  /** Finishes what was asked for. Later calls reject. */
+  /** Finishes pending operations. Later calls reject. */
   close(): Promise<void>;
 }

@@ -86,8 +86,8 @@ class PassedSpan implements Span {
 }
 
 /**
- * The span of a request: of the tracer's where there is one, else what its headers name, passed on; null: neither. The
- * way of requests that nobody traces makes nothing here.
+ * The span of a request: the tracer's if there is one, otherwise a pass-through of its headers; null: neither. Requests
+ * without tracing allocate nothing here.
  */
 export function spanOf(
   tracer: Tracer | null,

@@ -3,10 +3,10 @@ import type { Socket } from "node:net";
 const held: (() => void)[] = [];
 
 /**
- * Does something once the event loop has seen to all that had arrived. Work of one kind is then done in a row, for
- * which the processor has code and data at hand; and whoever reads what is written is woken once for several requests
- * or answers instead of once for each. Under load a request costs a third less. Alone it would wait for nothing: whoever
- * has one thing to do does it at once. `work` must not throw.
+ * Runs work once the event loop has handled everything that had arrived. Work of one kind then runs in succession, with
+ * code and data in the processor's caches; and readers are woken once for several requests or answers instead of once
+ * for each. Under load a request costs a third less. A single item would wait for nothing, so it is done at once.
+ * `work` must not throw.
  */
 export function atTurnEnd(work: () => void): void {
   if (held.push(work) === 1) setImmediate(letGo);

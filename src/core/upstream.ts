@@ -12,7 +12,7 @@ export interface AnswerFacts {
   readonly promptMs: number | null;
   readonly completionMs: number | null;
   readonly finishReason: string | null;
-  /** Length of the sound that was made or heard. */
+  /** Duration of the audio that was generated or transcribed. */
   readonly audioSeconds?: number;
 }
 
@@ -27,7 +27,7 @@ export const NO_FACTS: AnswerFacts = {
 
 /** Which cached prompts may serve a request. */
 export interface CacheScope {
-  /** Empty: everybody's. */
+  /** Empty: shared by all. */
   readonly name: string;
   /**
    * Whether a target that cannot keep scopes apart must cache nothing of the prompt. Not where the only tenants are the
@@ -41,7 +41,7 @@ export interface Sending {
   readonly call: InferenceCall;
   readonly model: ModelSpec;
   readonly scope: CacheScope;
-  /** Headers that the answer gets besides those of its content: name, value, … */
+  /** Headers of the answer in addition to those of its content: name, value, … */
   readonly headers: readonly string[];
   /** Cancelled when the target dies or is stopped under the call. */
   readonly lost: Cancellation;
@@ -65,7 +65,7 @@ export interface Upstream {
   readonly peer?: Peer;
   /**
    * Sends the call and its answer into the sink, until the answer is complete and the sink was ended. Rejects with
-   * `CallerGone` or a `SendFailure`; the sink is then still open. Unless the answer is complete the target has been
+   * `CallerGone` or a `SendFailure`; the sink is then still open. Unless the answer is complete, the target has been
    * told to stop when this settles.
    */
   send(sending: Sending, sink: AnswerSink): Promise<AnswerFacts>;
@@ -94,7 +94,7 @@ export class SendFailure extends Error {
   }
 }
 
-/** The reason of a call that nobody waits for any longer. There is nobody to report to. */
+/** The reason of a call whose answer is no longer needed. There is no receiver for an error. */
 export class CallerGone extends Error {
   constructor() {
     super("the client disconnected");

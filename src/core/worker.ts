@@ -2,8 +2,8 @@ import type { JsonObject } from "./inference.ts";
 import type { Capabilities } from "./model.ts";
 
 /**
- * How a worker is asked. `form`: one POST to its endpoint with the form field `input`, a JSON list of `WorkerMessage`;
- * the answer is a text that is streamed.
+ * A worker's protocol. `form`: one POST to its endpoint with the form field `input`, a JSON list of `WorkerMessage`;
+ * the answer is streamed text.
  */
 export const workerProtocols = ["form"] as const;
 export type WorkerProtocol = (typeof workerProtocols)[number];
@@ -17,7 +17,7 @@ export interface WorkerRegistration {
   readonly protocol: WorkerProtocol;
   /** Requests it works on at once, over all of its names. */
   readonly slots: number;
-  /** What it offers, by name, beside what follows from its protocol. */
+  /** Its capabilities, by name, in addition to those implied by its protocol. */
   readonly capabilities: Capabilities;
 }
 

@@ -32,9 +32,9 @@ export interface ControlParts {
   readonly metering: Metering;
   readonly taskQueue: () => Tasks["queue"];
   readonly presets: Pick<PresetShelf, "look" | "notices">;
-  /** They serve what this makes, and are made after it. */
+  /** Created after this, and use it. */
   listeners(): Listeners;
-  /** Null: the daemon is alone. */
+  /** Null: a single daemon. */
   membership(): Pick<Membership, "name" | "isDrained" | "setDrained"> | null;
   state(): DaemonStatus["state"];
   reloader(): Pick<Reloader, "reload" | "refused" | "notices" | "restartSettings">;

@@ -7,7 +7,7 @@ import { type EngineFolder, engineFiles } from "../engines/choice.ts";
 import { createEngines, type EngineSet } from "../engines/index.ts";
 import { devicesThatFit } from "./device-fit.ts";
 
-/** What holds now: the configuration, the machine and its engines. The daemon replaces them, everybody else reads. */
+/** The current state: the configuration, the machine and its engines. The daemon replaces them, others read. */
 export class Current {
   readonly env: Environment;
   readonly #choices: Documents;
@@ -53,12 +53,12 @@ export class Current {
     return [...this.#fitting].flatMap(([name, devices]) => (devices.includes("cpu") ? [name] : []));
   }
 
-  /** Before the scheduler is told of the first configuration; `replaceConfig` does it for others. */
+  /** Before the scheduler receives the first configuration; `replaceConfig` is for later ones. */
   async fitDevices(): Promise<void> {
     this.#fitting = await devicesThatFit(this.#config.models, this.#hardware.devices, this.#engines);
   }
 
-  /** The engines are looked for anew: a llama-server may have been built or chosen since. */
+  /** The engines are detected again: a llama-server may have been built or selected since. */
   async replaceConfig(config: Config): Promise<void> {
     const engines = this.#findEngines(config);
     const fitting = await devicesThatFit(config.models, this.#hardware.devices, engines);

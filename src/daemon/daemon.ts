@@ -66,7 +66,7 @@ export class Daemon {
   readonly #parts: readonly Part[];
   readonly #reloader: Reloader;
   #state: DaemonStatus["state"] = "running";
-  /** Taken out of use, until somebody says otherwise. */
+  /** Drained, until an operator changes it. */
   #isDrained = false;
 
   /** Resolves once requests are answered. Rejects with the reason, and leaves nothing behind, when that cannot be. */
@@ -206,7 +206,7 @@ export class Daemon {
     });
   }
 
-  /** Where OpenAI clients connect, without `/v1`; null when HTTP is switched off. */
+  /** Base URL for OpenAI clients, without `/v1`; null if HTTP is disabled. */
   get url(): string | null {
     return this.#listeners.url;
   }

@@ -3,8 +3,8 @@ import type { ModelSpec } from "../core/model.ts";
 import { type EngineSet, supportsDevice } from "../engines/index.ts";
 
 /**
- * Ids of the devices on which models that name none may run, by model, where that is not all GPUs: those that the
- * engine can use, else the CPU. So a new machine answers before an engine for its GPU has been built.
+ * Ids of the devices on which models without `devices` may run, by model, if that is not all GPUs: those that the
+ * engine supports, otherwise the CPU. A new machine can thus answer before an engine for its GPU has been built.
  */
 export async function devicesThatFit(
   models: readonly ModelSpec[],

@@ -14,12 +14,12 @@ export class Directory {
   #remote = new Map<string, ModelSpec>();
   #remoteByName = new Map<string, ModelSpec>();
   #candidates = new Map<string, RemoteCandidate>();
-  /** Made when it is first asked for after a change. */
+  /** Created on first use after a change. */
   #offers: CapabilityIndex | null = null;
   #createdAt = new Map<string, number>();
   readonly #capabilities: (model: ModelSpec) => Capabilities;
 
-  /** `capabilities`: what a model offers as far as that is known now; `replace` asks again. */
+  /** `capabilities`: what a model is currently known to offer; `replace` reads them again. */
   constructor(capabilities: (model: ModelSpec) => Capabilities = (model) => model.capabilities) {
     this.#capabilities = capabilities;
   }
@@ -36,10 +36,7 @@ export class Directory {
     this.#offers = null;
   }
 
-  /**
-   * Other machines came, went, or told of other models. `candidates`: all that serve models, in the places that
-   * requests may go to.
-   */
+  /** Other machines were added, removed, or reported other models. `candidates`: everything that serves models. */
   replaceRemote(models: readonly ModelSpec[], now: number, candidates: readonly RemoteCandidate[] = []): void {
     this.#offers = null;
     this.#candidates = new Map(candidates.map((candidate) => [candidate.name, candidate]));
@@ -47,9 +44,9 @@ export class Directory {
     this.#remoteByName = this.#index(models, now);
   }
 
-  /** The same where a few have changed, whose models have no aliases: thousands of others need not be looked at. */
+  /** The same if a few have changed, whose models have no aliases: thousands of others need not be checked. */
   changeRemote({ candidates, gone, models, lostModels }: RemoteDelta, now: number): void {
-    // A candidate alone may be busier than before; what it offers comes with a model.
+    // A single candidate may only be busier than before; its capabilities come with a model.
     if (models.length + lostModels.length + gone.length > 0) this.#offers = null;
     for (const name of gone) this.#candidates.delete(name);
     for (const candidate of candidates) this.#candidates.set(candidate.name, candidate);
@@ -70,9 +67,8 @@ export class Directory {
   }
 
   /**
-   * What serves requests for models that are not there, where that is wanted: the one called `default` if it answers
-   * the operation, else the first that does and that `canLoad`. Nothing that a provider merely offers: it may cost
-   * money.
+   * The substitute for models that are not configured, if enabled: the one called `default` if it supports the
+   * operation, otherwise the first that does and that `canLoad`. Never a provider's listed model: it may cost money.
    */
   substitute(operation: Operation, canLoad: (name: string) => boolean): ModelSpec | undefined {
     const fitting = (model: ModelSpec | undefined): boolean => model !== undefined && answers(model, operation);

@@ -1,11 +1,11 @@
 import type { RequestOutcome } from "../core/request.ts";
 
-/** Answers without a token in a row, after which an engine has to prove that it still produces any. */
+/** Successive answers without a token, after which an engine must prove that it still produces any. */
 const COMPLAINTS_BEFORE_A_LOOK = 3;
 
 /**
- * Counts what came of the requests of each instance. One failure may be the request's own fault, and one client may
- * just be impatient; several in a row without a single token between them are worth a look at the engine.
+ * Counts the outcomes of each instance's requests. One failure may be the request's own fault, and a client may just be
+ * impatient; several in a row without a single token warrant a check of the engine.
  */
 export class FailureDetector {
   readonly #inARow = new Map<string, number>();

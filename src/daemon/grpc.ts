@@ -4,8 +4,8 @@ import { AssistantError } from "../core/errors.ts";
 import { GrpcListener, type GrpcOptions } from "../gateway/grpc/listener.ts";
 
 /**
- * Opens the gRPC address of the configuration. An address that was chosen must be had (`address_in_use`,
- * `config_invalid`); the usual one may be another daemon's, and then there is a problem to tell and no gRPC.
+ * Opens the gRPC address of the configuration. An explicit address must be available (`address_in_use`,
+ * `config_invalid`); the default one may be another daemon's, in which case a problem is reported and gRPC is disabled.
  */
 export async function openGrpc(
   config: Config,

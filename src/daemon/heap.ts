@@ -22,7 +22,7 @@ export interface TidyOptions {
   readonly collect?: () => void;
 }
 
-/** Soon after the start: nobody but whoever started the daemon waits for it then. */
+/** Soon after the start, when there are hardly any clients waiting. */
 const FIRST_LOOK_MS = 2_000;
 /** Long: after a pause to read an answer the next question must not find the daemon cold. */
 const LOOK_MS = 120_000;

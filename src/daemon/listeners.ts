@@ -44,7 +44,7 @@ export class Listeners {
     this.#options = options;
   }
 
-  /** Where OpenAI clients connect, without `/v1`; null when HTTP is switched off. */
+  /** Base URL for OpenAI clients, without `/v1`; null if HTTP is disabled. */
   get url(): string | null {
     return this.#url;
   }
@@ -54,7 +54,7 @@ export class Listeners {
     return this.#grpc.address;
   }
 
-  /** What is wrong with a door that the daemon goes on without, one sentence each. */
+  /** Problems of a listener that the daemon runs without, one sentence each. */
   get problems(): string[] {
     return this.#grpc.problem === null ? [] : [this.#grpc.problem];
   }
@@ -69,7 +69,7 @@ export class Listeners {
     if (config.pipelinesAddress !== null)
       await (await this.#add({ pipelineRoot: true })).listen(config.pipelinesAddress);
     await this.#openGrpc(main, config);
-    // Last, since this is what tells other commands that the daemon is there.
+    // Last, since its socket shows other commands that the daemon is running.
     await main.listen({ path: config.paths.adminSocket });
     this.#keepSocket(main, config.paths);
   }

@@ -9,7 +9,7 @@ import type { DaemonLog } from "../telemetry/log.ts";
 import type { Components } from "./components.ts";
 import type { Current } from "./current.ts";
 
-/** This machine's place in the cluster; null: the daemon is alone. `grpc`: where it is served now. */
+/** This machine's place in the cluster; null: a single daemon. `grpc`: its current address. */
 export function createMembership(
   { config }: Pick<Current, "config">,
   { remotes }: Pick<Components, "remotes">,
@@ -40,7 +40,7 @@ function reachable(listening: string | null): ListenAddress | null {
   return isWildcard(address.host) ? { ...address, host: ownAddress() } : address;
 }
 
-/** Of the first network that is no loopback; where there is none, other machines are none either. */
+/** Of the first network other than loopback; without one, there are no other machines either. */
 const ownAddress = (): string =>
   Object.values(networkInterfaces())
     .flat()

@@ -37,7 +37,7 @@ export interface MemoryPorts {
   readonly log: Logger;
   devices(): readonly Device[];
   instances(): readonly InstanceSnapshot[];
-  /** The engine that would run the model here; rejects where there is none. */
+  /** The engine that would run the model here; rejects if there is none. */
   engineOf(model: ModelSpec): Promise<EngineId>;
   onMeasured(measured: Measured): void;
   /** Estimates have come in; `needs` and `pending` say more than before. */
@@ -86,7 +86,7 @@ export class Memory {
     return this.#pending;
   }
 
-  /** Whether the model has been looked at, or is being. Not where its weights were missing. */
+  /** Whether the model has been estimated, or is being. Not if its weights were missing. */
   knows(model: string): boolean {
     return this.#byModel.has(model) || this.#pending.has(model);
   }
@@ -103,7 +103,7 @@ export class Memory {
     return sharesHostMemory(device) ? memoryBytes : (this.#use.get(id)?.bytes ?? null);
   }
 
-  /** Reads devices and instances anew, and tells. Never rejects. */
+  /** Measures devices and instances, and reports. Never rejects. */
   readonly measure = oneAtATime(() => this.#measure());
 
   /**
@@ -138,7 +138,7 @@ export class Memory {
   async #learn(config: Pick<Config, "models">, round: number): Promise<void> {
     for (const { name, fingerprint, command } of config.models) {
       if (command === undefined) continue;
-      // Nothing but its writer knows what such a program will take.
+      // The memory of such a program cannot be estimated.
       const bytes = command.memoryMib === null ? null : command.memoryMib * 2 ** 20;
       const need = bytes === null ? null : { cpuBytes: bytes, gpuBytes: bytes };
       this.#byModel.set(name, { fingerprint, need, cacheTokens: null });
@@ -237,7 +237,7 @@ export class Memory {
       this.#ports.onMeasured({ devices, use });
     } catch (error) {
       this.#ports.log.error({ err: error }, "the devices could not be measured");
-      // Whoever waits for figures must not wait for ever.
+      // Waiting models must not wait forever.
       this.#ports.onMeasured({ devices: before, use: this.#use });
     }
   }

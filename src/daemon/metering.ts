@@ -120,7 +120,7 @@ export class Metering implements AsyncDisposable {
   }
 }
 
-/** Equal for requests that differ in figures alone. */
+/** Equal for requests that differ only in figures. */
 const labelsOf = (request: FinishedRequest): string => {
   const { tenant, model, instance, route, operation, system, end, code, finish, attempts } = request;
   return [tenant, model, instance, route, operation, system, end, code, finish, attempts].join("\0");

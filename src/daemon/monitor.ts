@@ -23,12 +23,12 @@ export interface MonitorParts {
   readonly components: Components;
   readonly stores: Pick<Stores, "records" | "cluster">;
   readonly log: DaemonLog;
-  /** They report to what this makes, and are made after it. */
+  /** Created after this, and report to it. */
   tasks(): Tasks;
   status(): Promise<DaemonStatus>;
 }
 
-/** What happens in the daemon's parts, brought together for those who watch. */
+/** Combines the events of the daemon's parts for watchers. */
 export function createMonitor(parts: MonitorParts): { readonly monitor: Monitor; readonly observer: TaskObserver } {
   const { current, components, stores, log, tasks, status } = parts;
   const { records: store, cluster: connection } = stores;

@@ -23,8 +23,8 @@ export function lasting(name: string, start: () => Disposable): Part {
 }
 
 /**
- * Starts all; when one fails, stops all and rejects with its reason. Once `isStopping`, no further one starts: they are
- * to be stopped when this resolves, as one that is stopped before it has started would go on.
+ * Starts all; if one fails, stops all and rejects with its reason. Once `isStopping`, no further one starts: they are
+ * to be stopped when this resolves, and one that is stopped before its start would keep running.
  */
 export async function startParts(parts: readonly Part[], isStopping: () => boolean = () => false): Promise<void> {
   try {

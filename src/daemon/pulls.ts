@@ -31,8 +31,7 @@ export const createPulls = ({ current, store, reload }: PullsOptions): PullServi
             () => false,
           ),
       });
-      // Whoever waited for the pull may ask for the model at once. What is wrong with the configuration is in its
-      // notices.
+      // The model may be requested as soon as the pull has ended. Problems of the configuration are in its notices.
       if (configured.written) await reload().catch(() => {});
       return configured;
     },

@@ -10,7 +10,7 @@ import type { DaemonLog } from "../telemetry/log.ts";
 import type { Components } from "./components.ts";
 import type { Current } from "./current.ts";
 
-/** Workers that are started when somebody asks for their capabilities, as a source likewise. */
+/** Workers that are started on demand for their capabilities, also as a source. */
 export function createPools(
   { config: { paths }, env }: Pick<Current, "config" | "env">,
   { remotes }: Pick<Components, "remotes">,

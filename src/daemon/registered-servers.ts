@@ -15,7 +15,7 @@ const MODEL_KINDS: Readonly<Record<ServerKind, ModelKind>> = {
   tts: "speech",
 };
 
-/** Each is asked for its models again and again. */
+/** The models of each are requested repeatedly. */
 const MAX_SERVERS = 256;
 
 /** Makes servers that are registered through the API into providers, which live as long as the daemon. */
@@ -87,7 +87,7 @@ const providerOf = (name: string, url: string, kinds: readonly ServerKind[], api
   maxConcurrency: defaults.providerConcurrency,
   discovery: true,
   models: null,
-  // Whoever registers them knows what they are, and cannot say it.
+  // Their kinds are known from the registration, and their lists do not contain them.
   takesLlamaFields: true,
   limitField: null,
   isAssistant: false,
@@ -95,7 +95,7 @@ const providerOf = (name: string, url: string, kinds: readonly ServerKind[], api
   kinds: [...new Set(kinds.map((kind) => MODEL_KINDS[kind]))],
 });
 
-/** An address alone is that of a server whose API is under `/v1`. */
+/** A bare address is that of a server whose API is under `/v1`. */
 function withVersion(url: string): string {
   const parsed = new URL(url);
   return parsed.pathname === "/" ? `${parsed.origin}/v1` : `${parsed.origin}${parsed.pathname.replace(/\/+$/, "")}`;

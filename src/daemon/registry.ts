@@ -7,7 +7,7 @@ import type { Stores } from "../store/stores.ts";
 import type { Components } from "./components.ts";
 import type { Current } from "./current.ts";
 
-/** What the daemon knows of models that it does not have yet. */
+/** The daemon's knowledge of models that it does not have yet. */
 export interface Offer {
   readonly registry: Registry;
   readonly library: Library;

@@ -18,10 +18,7 @@ export interface ReloaderOptions {
   apply(config: Config): void;
 }
 
-/**
- * Reads the configuration again: when it is asked to, and when a file changes. Knows what is wrong with it until it is
- * mended.
- */
+/** Reloads the configuration: on request, and when a file changes. Keeps its errors until they are fixed. */
 export class Reloader {
   readonly #options: ReloaderOptions;
   /** What addresses and the like are as long as this daemon runs. */
@@ -84,7 +81,7 @@ export class Reloader {
     const { env, hardware, config: before } = current;
     const known = new Set(this.notices.map(noticeText));
     await this.#noticeBuild();
-    // A mistake in a file is no reason to go on without an engine that has been built.
+    // An error in a file is no reason to ignore a newly built engine.
     current.lookForEngines();
     let next: Config;
     try {

@@ -23,19 +23,13 @@ export interface RemotesOptions {
   readonly directory: Directory;
 }
 
-/**
- * What providers offer is part of what the daemon serves when it is ready; one that is slow to tell holds it up no
- * longer than this.
- */
+/** Providers' models should be available when the daemon is ready; a slow provider delays this at most this long. */
 const FIRST_LOOK_MS = 1_000;
 
 /** Sources of models that no engine serves and that are this machine's nevertheless. */
 const OF_THIS_MACHINE: ReadonlySet<ModelSource["type"]> = new Set(["worker", "pipeline"]);
 
-/**
- * Connects what is known of other machines and providers with those who act on it: the scheduler and the directory of
- * models.
- */
+/** Connects other machines and providers with the parts that use them: the scheduler and the directory of models. */
 export class Remotes {
   /** Another machine was measured, came or went. */
   readonly changed = new Signal<RemoteChange>();
@@ -46,7 +40,7 @@ export class Remotes {
   #config: Config | null = null;
   /** Providers that no file names. */
   #registered: readonly Provider[] = [];
-  /** Machines that the cluster told of. */
+  /** Machines reported by the cluster. */
   #joined: readonly RemoteServer[] = [];
   readonly #sources: RemoteSource[];
   /** Of each model the source that has it; null: several have. */
@@ -66,8 +60,8 @@ export class Remotes {
   }
 
   /**
-   * Call after the scheduler and the directory have taken the configuration over. Resolves once new providers were
-   * looked at, or after a second.
+   * Call after the scheduler and the directory have applied the configuration. Resolves once new providers were
+   * checked, or after a second.
    */
   async configure(config: Config): Promise<void> {
     const first = this.#config === null;
@@ -83,15 +77,15 @@ export class Remotes {
     timer.cancel();
   }
 
-  /** Takes over what the cluster tells of other machines. Those that the configuration names stay as it says. */
+  /** Applies the cluster's reports of other machines. Configured machines keep their configuration. */
   join(servers: readonly RemoteServer[]): void {
     this.#joined = servers;
     this.#configureCluster();
   }
 
   /**
-   * Takes up a provider that no file names, until the daemon ends. Resolves once it was looked at; rejects with why it
-   * cannot be used, and then it is not kept.
+   * Adds a provider that no file configures, until the daemon exits. Resolves once it was checked; rejects with the
+   * reason if it cannot be used, and then removes it.
    */
   async register(provider: Provider): Promise<void> {
     this.#registered = [...this.#registered, provider];
@@ -116,8 +110,8 @@ export class Remotes {
   }
 
   /**
-   * Adds one more source. Returns what it has to call when its candidates or models have changed, with what of them has
-   * where that is not all.
+   * Adds a source. Returns a function to call when its candidates or models have changed, with the changed ones if that
+   * is not all.
    */
   add(source: RemoteSource): (delta?: RemoteDelta) => void {
     this.#sources.push(source);
@@ -159,7 +153,7 @@ export class Remotes {
     const slots = new Map<string, number>();
     for (const { model, state, slots: more } of instances)
       if (state === "ready") slots.set(model, (slots.get(model) ?? 0) + more);
-    // What other machines and providers have is theirs to tell.
+    // Other machines and providers report their own capabilities.
     const served = this.#options.directory.remote().filter(({ source }) => OF_THIS_MACHINE.has(source.type));
     const models = [...config.models, ...served];
     return {
@@ -199,7 +193,7 @@ export class Remotes {
     return this.#providers.configure({ providers: [...providers, ...this.#registered], models });
   }
 
-  /** Whether another source has one of these models too: what is known of it is then put together anew. */
+  /** Whether another source also has one of these models: then its facts are combined again. */
   #isShared(source: RemoteSource, { models, lostModels }: RemoteDelta): boolean {
     const isOthers = (name: string): boolean => {
       const owner = this.#owners.get(name);

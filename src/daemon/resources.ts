@@ -23,7 +23,7 @@ export interface ResourceOptions {
   readonly foreground: boolean;
 }
 
-/** What the daemon holds before any of its parts is made. The parts give it back when they stop. */
+/** The resources that the daemon acquires before creating its parts, which release them when they stop. */
 export interface Resources {
   readonly current: Current;
   readonly stores: Stores;

@@ -2,8 +2,8 @@ import { lstat, mkdir } from "node:fs/promises";
 import { AssistantError } from "../core/errors.ts";
 
 /**
- * Makes the directory of the sockets, or checks the one that is there: whoever owns it could stand in for the daemon.
- * Throws `not_writable` where it belongs to somebody else or lets others in.
+ * Creates or checks the directory of the sockets, whose owner could impersonate the daemon. Throws `not_writable` if it
+ * belongs to another user or is accessible to others.
  */
 export async function secureRunDir(directory: string): Promise<void> {
   await mkdir(directory, { recursive: true, mode: 0o700 });

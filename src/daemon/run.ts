@@ -11,8 +11,8 @@ export interface RunOptions {
 }
 
 /**
- * Runs a daemon in this process until it has stopped. Tells the parent, if there is one that listens, how the start
- * went. Rejects with the reason when the start fails.
+ * Runs a daemon in this process until it has stopped. Reports the outcome of the start to the parent, if it listens.
+ * Rejects with the reason if the start fails.
  */
 export async function runDaemon(options: RunOptions): Promise<void> {
   keepRequestsYoung();
@@ -38,6 +38,6 @@ export async function runDaemon(options: RunOptions): Promise<void> {
 }
 
 function tellParent(message: HandshakeMessage): void {
-  // The parent may have been interrupted meanwhile; the daemon goes on without it.
+  // The parent may have been interrupted meanwhile; the daemon continues without it.
   if (process.connected) process.send?.(message, undefined, undefined, () => {});
 }

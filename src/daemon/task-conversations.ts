@@ -11,7 +11,7 @@ import type { TaskConversations } from "../tasks/conversation.ts";
 /** Of a history, the newest that a task's model sees. */
 const MAX_ITEMS = 50;
 
-/** Lets tasks go on with kept conversations. */
+/** Lets tasks continue stored conversations. */
 export const taskConversations = (conversations: Conversations, directory: ModelDirectory): TaskConversations => ({
   async continued(id, request, { model: name, ...origin }) {
     const { caller } = origin;

@@ -3,7 +3,7 @@ import { isEnded } from "../tasks/record.ts";
 import type { TaskObserver } from "../tasks/tasks.ts";
 import type { TaskMetrics } from "../telemetry/task-metrics.ts";
 
-/** Counts what becomes of tasks, and passes it on. */
+/** Counts the outcomes of tasks, and passes them on. */
 export const countingTasks = (metrics: TaskMetrics, next: TaskObserver): TaskObserver => ({
   changed(change) {
     count(metrics, change);

@@ -10,7 +10,7 @@ const PROGRESS_EVERY_MS = 500;
 /** Of its output, at the end. */
 const PARTIAL_CHARACTERS = 1_000;
 
-/** Reports what happens to tasks, and counts what became of them. What a task says is for those who may see it. */
+/** Reports the events of tasks, and counts their outcomes. A task's content is only for those who may see it. */
 export class TaskReports implements TaskObserver {
   readonly #monitor: Monitor;
   readonly #now: () => number;

@@ -13,7 +13,7 @@ const LOOK_MS = 2_000;
 /** Several events of one change come at once. */
 const EVENT_MS = 20;
 
-/** What is watched, asked anew at every look, as a reload may change it. */
+/** The watched files, requested at every check, as a reload may change them. */
 interface Watched {
   readonly files: readonly string[];
   /** Directories of which every `*.toml` counts. */
@@ -29,8 +29,8 @@ export interface WatchOptions {
 }
 
 /**
- * Notices every change of files, however it is made: written in place, renamed over, a link or a directory that leads
- * elsewhere. The files themselves are looked at every two seconds; an event of the kernel makes the look come sooner.
+ * Notices every change of files, however it is made: written in place, renamed, or through a link or directory that
+ * points elsewhere. The files themselves are checked every two seconds; a kernel event triggers a check sooner.
  */
 export class ConfigWatch implements Disposable {
   readonly #options: WatchOptions;
@@ -85,8 +85,8 @@ export class ConfigWatch implements Disposable {
   }
 
   /**
-   * Asks the kernel for events of these directories; one that is not there, or cannot be watched, is found by looking
-   * alone.
+   * Subscribes to kernel events of these directories; changes of missing or unwatchable ones are found by the regular
+   * checks.
    */
   async #listen(wanted: ReadonlySet<string>): Promise<void> {
     for (const directory of new Set([...wanted, ...this.#directories.keys()])) {

@@ -22,9 +22,9 @@ export interface WeightsOptions {
   onChanged(): void;
 }
 
-/** A model's file as it was last looked at. */
+/** A model's file as of the last check. */
 interface Found {
-  /** Changes with the file; null where there is none. */
+  /** Changes with the file; null if there is none. */
   readonly identity: string | null;
   readonly header: GgufHeader | null;
   /** Why it cannot be loaded, or null. */
@@ -52,7 +52,7 @@ export class Weights implements Disposable {
     return this.#found.get(model)?.header ?? null;
   }
 
-  /** What the model offers as far as its configuration and its weights say. */
+  /** The model's capabilities, according to its configuration and weights. */
   capabilities(model: ModelSpec): Capabilities {
     return offeredBy(model, this.header(model.name));
   }
@@ -99,7 +99,7 @@ export class Weights implements Disposable {
   }
 
   async #lookAt({ name, source, kind, load }: ModelSpec, store: ModelStore): Promise<void> {
-    // Its own program knows where it is, and brings it where it is not.
+    // Its own program locates the weights, and downloads them if needed.
     if (source.type === "opaque") return void this.#found.set(name, { identity: null, header: null, problem: null });
     const before = this.#found.get(name);
     let identity: string | null = null;

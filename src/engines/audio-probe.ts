@@ -1,7 +1,7 @@
 import { Payload, parseAnswer } from "./call.ts";
 import { wavHeader } from "./speech/wav.ts";
 
-/** A question about sound. `ask`: with the name that the server knows its model by, where it needs one. */
+/** A test request for audio. `ask`: with the server's own name of the model, if it needs one. */
 interface AudioProbe {
   readonly path: string;
   ask(model?: string): object | Payload;
@@ -12,11 +12,11 @@ interface AudioProbe {
 export const speechProbe: AudioProbe = {
   path: "/v1/audio/speech",
   ask: (model) => ({ ...(model === undefined ? {} : { model }), input: "One, two, three.", response_format: "wav" }),
-  // A header alone is no speech.
+  // A header alone is not speech.
   answered: (body) => body.startsWith("RIFF") && body.length > 1_000,
 };
 
-/** A second of silence. What is heard in it is not judged; that it is listened to is. */
+/** A second of silence. The transcript is irrelevant; that there is one is not. */
 export const transcriptionProbe: AudioProbe = {
   path: "/v1/audio/transcriptions",
   ask: (model) => recording(silence(), model),

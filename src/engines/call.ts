@@ -2,7 +2,7 @@ import { request } from "node:http";
 import { type Endpoint, requestOptions } from "../core/endpoint.ts";
 import { AssistantError } from "../core/errors.ts";
 
-/** Far beyond any answer to a question of ours; whoever sends more is no engine. */
+/** Far larger than any expected response; an endpoint that sends more is not an engine. */
 const MAX_ANSWER_BYTES = 16 * 2 ** 20;
 
 /** A body of any type. */
@@ -19,7 +19,7 @@ export class Payload {
 const jsonPayload = (body: object): Payload => new Payload("application/json", Buffer.from(JSON.stringify(body)));
 
 /**
- * Asks an engine. A fresh connection each time: a kept one may be stale, and on this machine a new one costs
+ * Calls an engine. A new connection each time: a kept one may be stale, and on this machine a new one costs
  * microseconds.
  */
 export function callEngine(

@@ -3,7 +3,7 @@ import { AssistantError } from "../core/errors.ts";
 import type { EngineId } from "../core/model.ts";
 import { builtBinary } from "./llama-server/layout.ts";
 
-/** What `engine = "auto"` means on this machine, as `assistant engine use` has set it. */
+/** The engine used for `engine = "auto"` on this machine, as set by `assistant engine use`. */
 export interface EngineChoice {
   readonly engine: EngineId | "auto";
   /** A llama-server of the user's, or null: the built one, then the one on the PATH. */
@@ -12,7 +12,7 @@ export interface EngineChoice {
 
 export const NO_CHOICE: EngineChoice = { engine: "auto", llamaServerPath: null };
 
-/** Where engines are built and the choice is kept. */
+/** Where engines are built and the choice is stored. */
 export interface EngineFolder {
   readonly enginesDir: string;
   readonly choices: Documents;
@@ -31,7 +31,7 @@ const choiceDocument: DocumentType<EngineChoice> = {
       ? { engine, llamaServerPath }
       : null;
   },
-  // Another engine than the chosen one must not run unnoticed.
+  // A different engine than the selected one must not run unnoticed.
   refuse: (file) =>
     new AssistantError(
       "config_invalid",
@@ -42,10 +42,7 @@ const choiceDocument: DocumentType<EngineChoice> = {
     ),
 };
 
-/**
- * Files whose change means that `engine = "auto"` may mean another program: the choice, and the link to the build that
- * is used.
- */
+/** Files whose change may change the program for `engine = "auto"`: the choice, and the link to the build in use. */
 export const engineFiles = ({ enginesDir, choices }: EngineFolder): readonly string[] => [
   choices.locate(NAME),
   builtBinary(enginesDir),

@@ -2,12 +2,12 @@ import type { LaunchPlan } from "../core/engine.ts";
 import { AssistantError } from "../core/errors.ts";
 import type { EngineId } from "../core/model.ts";
 
-/** Refuses a setting of a model file. `key` is the field as the user wrote it, `remedy` what to write instead. */
+/** Refuses a setting of a model file. `key` is the field as the user wrote it, `remedy` the alternative. */
 export function refuse(plan: LaunchPlan, key: string, message: string, remedy: string): never {
   throw new AssistantError("config_invalid", `${plan.model.file}: ${message}`, { param: key, remedy });
 }
 
-/** Both would have to hold at once, and no engine can intersect them. */
+/** Both would have to apply at once, and no engine can intersect them. */
 export function refuseTwoGrammars(plan: LaunchPlan): void {
   const { grammar, jsonSchema } = plan.model.sampling;
   if (grammar !== "" && jsonSchema !== "")
@@ -19,7 +19,7 @@ export function refuseTwoGrammars(plan: LaunchPlan): void {
     );
 }
 
-/** Linux refuses longer names of Unix sockets (108 bytes with the end mark) with a message nobody understands. */
+/** Linux refuses longer paths of Unix sockets (108 bytes with the terminator) with an obscure message. */
 export function refuseLongSocket(plan: LaunchPlan, engine: EngineId): void {
   const bytes = Buffer.byteLength(plan.socketPath);
   if (bytes <= 100 && plan.socketPath.endsWith(".sock")) return;

@@ -33,9 +33,9 @@ export interface EngineSet {
   readonly all: readonly Engine[];
   get(id: EngineId): Engine;
   /**
-   * The engine that serves `spec`. `auto`: what `assistant engine use` has set, else the native engine where there is
-   * one, else the embedded one. Throws `engine_unavailable` when the engine asked for is not on this machine; an engine
-   * that somebody named and that does not run is never replaced silently.
+   * The engine that serves `spec`. `auto`: the one selected with `assistant engine use`, otherwise the native engine if
+   * available, otherwise the embedded one. Throws `engine_unavailable` if the requested engine is not on this machine;
+   * an explicitly named engine that does not run is never replaced silently.
    */
   choose(spec: Pick<ModelSpec, "engine">): Promise<Engine>;
   /** One sentence for people whose models would run faster natively, or null when they already do. */

@@ -4,7 +4,7 @@ import { createEngines, type EngineOptions } from "./index.ts";
 import { listBuilds } from "./llama-server/builds.ts";
 import { type EngineOrigin, listLlamaServers } from "./llama-server/installation.ts";
 
-/** One program that can serve models here, or that was meant to. */
+/** A program that serves models here, or was intended to. */
 export interface EngineInstallation {
   readonly engine: EngineId;
   /** Whether models with `engine = "auto"` run on it. */

@@ -3,7 +3,7 @@ import type { EngineProbe, SlotProgress } from "../core/probe.ts";
 import { speechProbe, transcriptionProbe } from "./audio-probe.ts";
 import { callEngine, type Payload, parseAnswer, unexpectedAnswer } from "./call.ts";
 
-/** How the fleet looks at an engine of either kind: both answer the same surface on their sockets. */
+/** How the fleet probes both llama.cpp engines: they have the same interface on their sockets. */
 export function createEngineProbe(): Required<EngineProbe> {
   return {
     async health(endpoint, signal) {

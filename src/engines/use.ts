@@ -10,7 +10,7 @@ export interface UseOptions {
   readonly folder: EngineFolder;
   /** The value of `PATH`. */
   readonly pathVariable: string;
-  /** `[engine] llama_server_path` of config.toml; asked for only where the answer depends on it. */
+  /** `[engine] llama_server_path` of config.toml; called only if the answer depends on it. */
   llamaServerPath(): Promise<string | null>;
 }
 
@@ -23,8 +23,8 @@ export interface UsedEngine {
 }
 
 /**
- * What an engine's name, `auto`, the version of a build or the path of a llama-server stands for. Throws
- * `engine_unavailable` where the llama-server that it means does not run, `usage` for anything else.
+ * Resolves an engine's name, `auto`, the version of a build or the path of a llama-server. Throws `engine_unavailable`
+ * if the llama-server does not run, `usage` for anything else.
  */
 export async function engineToUse(
   given: string,

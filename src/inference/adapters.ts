@@ -3,13 +3,13 @@ import type { InferenceCall } from "../core/inference.ts";
 import type { ModelSpec } from "../core/model.ts";
 
 /**
- * The scales that a call gives the model's LoRA adapters, as a text; null: those of the model's file. What one set of
- * scales has cached of a prompt is wrong for another, and engines do not always notice: the text divides the caller's
- * cache scope. Throws `invalid_request` for an adapter that the model does not have.
+ * The scales that a call sets for the model's LoRA adapters, as text; null: those of the model's file. A prompt cached
+ * under one set of scales is wrong for another, and engines do not always notice, so the text is part of the cache
+ * scope. Throws `invalid_request` for an adapter that the model does not have.
  */
 export function adapterPart({ body: { json } }: Pick<InferenceCall, "body">, model: ModelSpec): string | null {
   const asked = json["lora"] as readonly { readonly id: number; readonly scale: number }[] | null | undefined;
-  // What another machine's model has is for that machine to say.
+  // Another machine checks its own model.
   if (asked === undefined || asked === null || asked.length === 0) return null;
   const { lora } = model.load.llama;
   const unknown = asked.find(({ id }) => model.nodes === undefined && id >= lora.length);
@@ -21,7 +21,7 @@ export function adapterPart({ body: { json } }: Pick<InferenceCall, "body">, mod
         : `The field "lora" requests adapter ${unknown.id}; "${model.name}" has 0 to ${lora.length - 1}.`,
       { param: "lora", remedy: "Adapters are listed under `[[chat.lora]]` of the model's file, and counted from 0." },
     );
-  // An adapter that is not named is not applied.
+  // An omitted adapter is not applied.
   const scales = new Map(asked.map(({ id, scale }) => [id, scale]));
   const isUsual = model.nodes === undefined && lora.every(({ scale }, id) => (scales.get(id) ?? 0) === scale);
   if (isUsual) return null;

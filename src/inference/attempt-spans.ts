@@ -6,7 +6,7 @@ import type { Span, SpanAttributes, Tracer } from "../core/trace.ts";
 import type { AnswerFacts } from "../core/upstream.ts";
 import { inputMessages, RecordingSink } from "./recorded-content.ts";
 
-/** OpenTelemetry's names of operations, where they are not ours. */
+/** OpenTelemetry's names of operations, if they differ from ours. */
 const operationNames: Partial<Record<Operation, string>> = { completion: "text_completion", embedding: "embeddings" };
 
 export interface Attempt {
@@ -14,7 +14,7 @@ export interface Attempt {
   readonly model: ModelSpec;
   /** 1-based, among those of this model. */
   readonly number: number;
-  /** The model that cannot serve the call; null: this one was asked for. */
+  /** The model that cannot serve the call; null: this one was requested. */
   readonly instead: string | null;
 }
 
@@ -24,9 +24,7 @@ interface AttemptEnd {
   readonly facts: AnswerFacts;
 }
 
-/**
- * The spans of one attempt to have a call answered: a client's call of a model in GenAI's conventions, and its phases.
- */
+/** The spans of one attempt to answer a call: a client call of a model in GenAI's conventions, and its phases. */
 export class AttemptSpans {
   readonly span: Span;
   readonly #attempt: Attempt;
@@ -42,7 +40,7 @@ export class AttemptSpans {
     this.#startedAt = startedAt;
   }
 
-  /** Null where nobody traces the call. */
+  /** Null if the call is not traced. */
   static begin(tracer: Tracer | null, attempt: Attempt): AttemptSpans | null {
     const { call } = attempt;
     const parent = call.span ?? null;
@@ -69,12 +67,12 @@ export class AttemptSpans {
     });
   }
 
-  /** `whole`: all of the answer has come with it, which says nothing about its first token. */
+  /** `whole`: all of the answer has arrived with it, which says nothing about its first token. */
   firstToken(whole: boolean): void {
     if (!whole) this.#firstTokenAt ??= performance.now();
   }
 
-  /** The sink that the answer is to go to: the given one, or one that records what it passes on to it. */
+  /** The sink for the answer: the given one, or one that records what it passes on to it. */
   recorded(sink: AnswerSink): AnswerSink {
     if (!this.span.recordsContent) return sink;
     const { call } = this.#attempt;
@@ -132,15 +130,13 @@ interface Moments {
   /** Of a streamed answer. */
   readonly firstTokenAt: number | null;
   readonly endedAt: number;
-  /** As the target says; null: it does not. */
+  /** As reported by the target; null: not reported. */
   readonly decodeMs: number | null;
-  /** False: its answer is computed from the prompt alone. */
+  /** False: its answer is computed from the prompt only. */
   readonly generates: boolean;
 }
 
-/**
- * How an attempt's time divides. Of an answer in one piece, only what its target said of it tells prefill from decode.
- */
+/** The phases of an attempt. For an answer in one piece, only its target can distinguish prefill from decode. */
 export function phasesOf(moments: Moments): readonly Phase[] {
   const { startedAt, loadingAt, leasedAt, firstTokenAt, endedAt, decodeMs, generates } = moments;
   const phases: Phase[] = [];

@@ -1,10 +1,10 @@
 import { hash } from "node:crypto";
 import type { CacheScope } from "../core/upstream.ts";
 
-/** How many tenants there are, and whether they share what is cached. */
+/** The number of tenants, and whether they share cached prompts. */
 export interface Tenancy {
   readonly apiKeys: readonly unknown[];
-  /** Whether what is cached of one key's prompts may serve another's. Default: no. */
+  /** Whether prompts cached for one key may be used for another. Default: no. */
   readonly sharePrefixes?: boolean;
 }
 
@@ -14,8 +14,8 @@ const EVERYBODYS: CacheScope = { name: "", isContested: false };
 const wholes = new Map<string, { readonly contested: CacheScope; readonly own: CacheScope }>();
 
 /**
- * The scope of a tenant's request. Without keys all is one scope, as where `share_prefixes` is set. `part` divides a
- * tenant's scope further; null: not at all.
+ * The scope of a tenant's request. Without keys, or with `share_prefixes`, there is one scope. `part` subdivides a
+ * tenant's scope; null: not at all.
  */
 export function cacheScopeOf(tenant: string, part: string | null, { apiKeys, sharePrefixes }: Tenancy): CacheScope {
   const isOwn = apiKeys.length > 0 && sharePrefixes !== true;

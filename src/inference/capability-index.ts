@@ -1,26 +1,26 @@
 import { type CapabilityQuery, matchedKeys, matches } from "../core/capability-query.ts";
 import type { Capabilities, ModelSpec } from "../core/model.ts";
 
-/** A model, and what one of those that serve it offers. A model has several where its workers or nodes differ. */
+/** A model, and the capabilities of one of its candidates. A model has several if its workers or nodes differ. */
 export interface Offer<Model = ModelSpec> {
   readonly model: Model;
   readonly capabilities: Capabilities;
 }
 
-/** So many models are compared with each other for one request. */
+/** Maximum number of models compared for one request. */
 const MAX_FOUND = 64;
 /** In a message. */
 const MAX_NEAREST = 3;
 
 /**
- * Finds the models that offer what a request asks for: by the rarest of its pairs, so that thousands of offers take
+ * Finds the models that offer the requested capabilities: through the rarest pair, so that thousands of offers take
  * microseconds.
  */
 export class CapabilityIndex<Model = ModelSpec> {
   readonly #offers: readonly Offer<Model>[];
   /** By key, then by the value's text. */
   readonly #byPair = new Map<string, Map<string, Offer<Model>[]>>();
-  /** Where the next look begins, so that of very many alike all have their turn. */
+  /** Where the next search begins, so that many equal ones take turns. */
   #turn = 0;
 
   constructor(offers: Iterable<Offer<Model>>) {
@@ -29,7 +29,7 @@ export class CapabilityIndex<Model = ModelSpec> {
       for (const [key, value] of Object.entries(offer.capabilities)) this.#add(key, String(value), offer);
   }
 
-  /** At most 64 models that match and that `accepts` takes. */
+  /** At most 64 models that match and that `accepts` allows. */
   find(query: CapabilityQuery, accepts: (model: Model) => boolean): Model[] {
     const rarest = this.#rarest(query);
     const found = new Set<Model>();
@@ -41,7 +41,7 @@ export class CapabilityIndex<Model = ModelSpec> {
     return [...found];
   }
 
-  /** Those that offer most of what is asked for, but not all of it. */
+  /** Those that offer most of the requested capabilities, but not all. */
   nearest(query: CapabilityQuery, accepts: (model: Model) => boolean): readonly Offer<Model>[] {
     const counted = this.#offers
       .map((offer) => ({ offer, matched: matchedKeys(query, offer.capabilities) }))
@@ -61,7 +61,7 @@ export class CapabilityIndex<Model = ModelSpec> {
     else offers.push(offer);
   }
 
-  /** The offers that have the pair which fewest have; none where one of the pairs is offered by nobody. */
+  /** The offers with the rarest pair; none if nothing offers one of the pairs. */
   #rarest(query: CapabilityQuery): readonly Offer<Model>[] {
     let rarest: readonly Offer<Model>[] | null = null;
     for (const key in query) {

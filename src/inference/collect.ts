@@ -5,14 +5,17 @@ import type { InferenceCore } from "./core.ts";
 import { GatheredSink } from "./gathered-sink.ts";
 
 export interface CollectedAnswer {
-  /** Name of the model that gave it. */
+  /** Name of the model that answered. */
   readonly model: string;
   readonly body: Buffer;
   /** Of its head: name, value, … */
   readonly headers: readonly string[];
 }
 
-/** The whole answer to a call, for code in this process. Rejects with why there is none, or with `CallerGone`. */
+/**
+ * The complete answer to a call, for code in this process. Rejects with the reason if there is none, or with
+ * `CallerGone`.
+ */
 export async function answerOf(core: Pick<InferenceCore, "run">, call: InferenceCall): Promise<CollectedAnswer> {
   const sink = new CollectingSink();
   await core.run(call, sink);
@@ -30,7 +33,7 @@ class CollectingSink extends GatheredSink {
     const { promise, resolve, reject } = Promise.withResolvers<CollectedAnswer>();
     this.answer = promise;
     this.#settle = { resolve, reject };
-    // Who waits for it does so after the call has ended.
+    // Its readers only start waiting after the call has ended.
     promise.catch(() => {});
   }
 

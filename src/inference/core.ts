@@ -13,11 +13,12 @@ import type { InferencePorts } from "./ports.ts";
 import { requireFeatures, requireSlot, resolveModel, resolveModels } from "./resolve.ts";
 import { DEFAULT_SIGNAL_TIMES, WaitingSignals, waitHeaders } from "./waiting.ts";
 
-/** How often a call is sent, first and again, while nothing of an answer has come. */
+/** How often a call is sent in total, as long as no part of an answer has arrived. */
 const MAX_TRIES: Readonly<Record<Retry, number>> = { never: 1, once: 2, elsewhere: 5 };
 
 /**
- * What a model's program answers while all its slots are busy: about its vocabulary and its template, and of itself.
+ * Operations that a model's program answers while all its slots are busy: about its vocabulary, its template, and
+ * itself.
  */
 const SLOTLESS: ReadonlySet<WireFormat> = new Set([
   "llamacpp.tokenize",
@@ -28,7 +29,7 @@ const SLOTLESS: ReadonlySet<WireFormat> = new Set([
   "llamacpp.adapters",
 ]);
 
-/** Tokens of an answer whose call sets no limit, for the scheduler's estimate of the work. */
+/** Assumed tokens of an answer whose call sets no limit, for the scheduler's estimate of the work. */
 const DEFAULT_ANSWER_TOKENS = 256;
 
 /** The only path to a model. Takes a call, has it answered into its sink, and writes its line in the request log. */
@@ -47,14 +48,14 @@ export class InferenceCore {
     };
   }
 
-  /** Resolves when the call is over and its sink has been ended. Never rejects: what goes wrong goes to the sink. */
+  /** Resolves when the call is over and its sink has been ended. Never rejects: errors go to the sink. */
   async run(call: InferenceCall, sink: AnswerSink): Promise<void> {
     await new Run(this.#ports, call, sink).run();
   }
 
   /**
-   * Resolves once the model of a call is ready for it, wherever that is; nothing is sent. Rejects with why it cannot
-   * be.
+   * Resolves once the model of a call is ready for it, wherever that is; nothing is sent. Rejects with the reason of a
+   * failure.
    */
   async load(call: InferenceCall): Promise<void> {
     const { directory, dispatcher } = this.#ports;
@@ -74,7 +75,7 @@ export class InferenceCore {
     (await dispatcher.acquire(facts, cancellation))[Symbol.dispose]();
   }
 
-  /** A call that could not be read: its sink fails, and it has a line in the log like any other. */
+  /** A call that could not be parsed: its sink fails, and it is logged like any other. */
   refuse(origin: CallOrigin, sink: AnswerSink, error: unknown): void {
     new Run(this.#ports, origin, sink).refuse(error);
   }
@@ -142,7 +143,7 @@ class Run {
     }
   }
 
-  /** Models that could all serve the call, in the order in which they are asked. */
+  /** Models that could all serve the call, in the order in which they are tried. */
   #preferred({ prompt, cachePart, caller }: InferenceCall, models: readonly string[]): readonly string[] {
     const { dispatcher, fingerprint, tenancy } = this.#ports;
     const scope = cacheScopeOf(caller.tenant, cachePart, tenancy());
@@ -163,7 +164,7 @@ class Run {
       this.#attempts += 1;
       this.#spans = AttemptSpans.begin(this.#ports.tracer, { call, model, number, instead });
       const lease = await this.#acquire(call, facts).catch((error: unknown) => {
-        // It was there a moment ago: why nothing is left of it says more than that it is not known.
+        // It existed a moment ago: the reason why it is gone is more informative than that it is unknown.
         throw failure !== null && toAssistantError(error).code === "model_not_found" ? failure : error;
       });
       this.#lease = lease;
@@ -186,8 +187,8 @@ class Run {
   }
 
   /**
-   * The model could not serve the call, for reasons that say nothing against the call, and its sink has seen no part of
-   * an answer.
+   * The model could not serve the call, for reasons other than the call itself, and its sink has received no part of an
+   * answer.
    */
   #mayFallBack(error: unknown): boolean {
     if (this.#firstTokenAt !== null || this.#origin.cancellation.cancelled) return false;
@@ -220,7 +221,7 @@ class Run {
   #acquire(call: InferenceCall, facts: RequestFacts): Promise<Lease> {
     const sink = this.#sink;
     return this.#ports.dispatcher.acquire(facts, call.cancellation, (wait) => {
-      // What the wait looked like at first is what the answer's head reports.
+      // The initial state of the wait is reported in the answer's head.
       this.#wait ??= wait;
       this.#spans?.waiting(wait);
       if (sink.waiting === undefined) return;
@@ -233,7 +234,7 @@ class Run {
     });
   }
 
-  /** Comes from a timer, where an exception would end the daemon with everybody's requests. */
+  /** Called by a timer, where an exception would crash the daemon. */
   #signal(wait: Waiting, headers: readonly string[]): void {
     try {
       this.#sink.waiting?.(wait, headers);
@@ -248,7 +249,7 @@ class Run {
     const onFirstToken = (whole: boolean): void => {
       this.#firstTokenAt = performance.now();
       this.#spans?.firstToken(whole);
-      // Of an answer in one piece its end says everything.
+      // For an answer in one piece, its end has all the information.
       if (!whole) lease.firstToken();
     };
     const sending = { call, model, scope, headers, lost: lease.lost, onFirstToken };
@@ -257,7 +258,7 @@ class Run {
     return lease.upstream.send({ ...sending, trace: spans.span.headers }, spans.recorded(this.#sink));
   }
 
-  /** Until part of an answer has come another target may be tried. */
+  /** Until part of an answer has arrived, another target may be tried. */
   #retryAfter(error: unknown): Retry {
     const isAnswered = this.#firstTokenAt !== null || this.#origin.cancellation.cancelled;
     return !isAnswered && error instanceof SendFailure ? error.retry : "never";
@@ -275,7 +276,7 @@ class Run {
     this.#spans = null;
   }
 
-  /** Tells the caller, in whatever way is still open, why there is no answer or no more of it. */
+  /** Reports to the caller, in whatever way is still possible, why there is no answer or no more of it. */
   #fail(thrown: unknown): void {
     const { id, cancellation } = this.#origin;
     if (thrown instanceof CallerGone || cancellation.cancelled) {
@@ -329,7 +330,7 @@ class Run {
   }
 }
 
-/** Throws `invalid_request`. An engine writes a prompt of many messages before it looks at anything else. */
+/** Throws `invalid_request`. An engine renders a prompt of many messages before it checks anything else. */
 function requireFewMessages({ prompt: { messages } }: InferenceCall, most: number): void {
   if (!Array.isArray(messages) || messages.length <= most) return;
   throw new AssistantError("invalid_request", `A chat has at most ${most} messages; found ${messages.length}.`, {
@@ -338,37 +339,37 @@ function requireFewMessages({ prompt: { messages } }: InferenceCall, most: numbe
   });
 }
 
-/** Whether whoever runs the model checks the fields of its requests: another machine, or a server with other fields. */
+/** Whether the target validates the fields of its requests: another machine, or a server with other fields. */
 const checksRequests = ({ nodes, engine, source }: ModelSpec): boolean =>
   (nodes !== undefined && source.type !== "worker") || traitsOf(engine).checksRequests;
 
-/** Most tokens the answer may have, or the usual length where nobody set a limit. */
+/** Maximum tokens of the answer, or the usual length without a limit. */
 function answerTokens({ maxTokens }: InferenceCall, { load, sampling }: ModelSpec): number {
   const contextTokens = load.contextTokens || Number.MAX_SAFE_INTEGER;
   if (maxTokens !== null) return Math.min(maxTokens, contextTokens);
   return sampling.maxTokens >= 0 ? sampling.maxTokens : Math.min(DEFAULT_ANSWER_TOKENS, contextTokens);
 }
 
-/** What speech is counted by; null where nothing was to be spoken. */
+/** The unit of speech metering; null if nothing was to be spoken. */
 const charactersOf = ({ operation, prompt }: InferenceCall): number | null =>
   operation === "speech" && typeof prompt.text === "string" ? prompt.text.length : null;
 
-/** These quote what they found in the body, and what a user wrote belongs in no log. */
+/** These quote the body, and users' text does not belong in a log. */
 const QUOTING: ReadonlySet<string> = new Set(["invalid_request", "invalid_json", "stage_failed"]);
 
 const errorFields = ({ code, param, message }: AssistantError): object =>
   QUOTING.has(code) ? { code, param } : { code, error: message };
 
-/** A name as a header may hold it: what is not ASCII is percent-encoded. */
+/** A name as a header value: non-ASCII characters are percent-encoded. */
 const headerText = (name: string): string => (/^[\x20-\x7e]*$/.test(name) ? name : encodeURIComponent(name));
 
 /**
- * For which a provider that rejects our key, or does not know the model, is not asked again: the next request need not
- * find out the same.
+ * How long a provider that rejects our key, or does not know the model, is not called again: the next request need not
+ * repeat the failure.
  */
 const REJECTED_PAUSE_MS = 10_000;
 
-/** How long a provider asked to be left alone, or will say the same. */
+/** How long a provider asked not to be called, or will repeat its answer. */
 function pauseAfter(error: unknown): Pause | null {
   if (!(error instanceof SendFailure)) return null;
   const { code, message, remedy, param, retryAfterS } = error.reason;
@@ -377,7 +378,7 @@ function pauseAfter(error: unknown): Pause | null {
   return isLasting ? { ms: REJECTED_PAUSE_MS, code, message, remedy } : null;
 }
 
-/** They would be the same of any model. */
+/** They would be the same for any model. */
 const FINAL: ReadonlySet<string> = new Set(["shutting_down", "deadline_exceeded", "internal"]);
 
 const reasonOf = (error: unknown): AssistantError =>

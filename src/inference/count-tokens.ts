@@ -4,23 +4,20 @@ import { bodyOf, type InferenceCall } from "../core/inference.ts";
 import { answerOf } from "./collect.ts";
 import type { InferenceCore } from "./core.ts";
 
-/** Stands between two texts in what is tokenized, as no token has this number. */
+/** Separates two texts in the tokenized input; no token has this number. */
 const BETWEEN = -1;
 
-/** Who has texts counted, and by which model's vocabulary. */
+/** The caller whose texts are counted, and the model with the vocabulary. */
 export type CountingCall = Pick<
   InferenceCall,
   "caller" | "route" | "cancellation" | "selector" | "priority" | "deadlineAt" | "hops" | "cachePart"
 >;
 
-/**
- * Tokens of each text for itself, counted by the model's own vocabulary in one request to it. Rejects as `answerOf`
- * does.
- */
+/** Tokens of each text, counted with the model's own vocabulary in one request to it. Rejects like `answerOf`. */
 export async function countTokens(
   core: Pick<InferenceCore, "run">,
   texts: readonly string[],
-  // Taken one by one: a call that has more would be checked as what it was.
+  // Copied field by field: with additional ones, a call would be validated as its original operation.
   { caller, route, cancellation, selector, priority, deadlineAt, hops, cachePart }: CountingCall,
 ): Promise<readonly number[]> {
   const json = {

@@ -3,9 +3,9 @@ import type { AssistantError } from "../core/errors.ts";
 import type { AnswerSink, JsonObject } from "../core/inference.ts";
 import { CallerGone } from "../core/upstream.ts";
 
-/** Whoever in this process reads a streamed answer in OpenAI's format. */
+/** A reader in this process of a streamed answer in OpenAI's format. */
 export interface EventReader {
-  /** False: no more until `onDrain` has called back. */
+  /** False: no more until `onDrain` has been called. */
   event(event: JsonObject): boolean;
   onDrain(callback: () => void): void;
 }
@@ -13,7 +13,9 @@ export interface EventReader {
 /** The sink of a streamed answer whose events go to code in this process. */
 export class EventSink implements AnswerSink {
   readonly takesFramed = false;
-  /** Resolves at the end of the answer; rejects with why there is none or no more of it, or with `CallerGone`. */
+  /**
+   * Resolves at the end of the answer; rejects with the reason if there is none or no more of it, or with `CallerGone`.
+   */
   readonly ended: Promise<void>;
   readonly #reader: EventReader;
   readonly #resolve: () => void;
@@ -33,7 +35,7 @@ export class EventSink implements AnswerSink {
     this.ended = promise;
     this.#resolve = resolve;
     this.#reject = reject;
-    // Who waits for it does so after the call has ended.
+    // Its readers only start waiting after the call has ended.
     promise.catch(() => {});
   }
 

@@ -1,7 +1,7 @@
 import type { AssistantError } from "../core/errors.ts";
 import type { AnswerSink } from "../core/inference.ts";
 
-/** Gathers the pieces of an answer, which is dealt with when it is whole. */
+/** Collects the pieces of an answer, which is processed when it is complete. */
 export abstract class GatheredSink implements AnswerSink {
   readonly takesFramed = false;
   readonly #parts: Buffer[] = [];
@@ -11,7 +11,7 @@ export abstract class GatheredSink implements AnswerSink {
   abstract get status(): number | null;
   abstract fail(error: AssistantError, headers: readonly string[], betweenEvents: boolean): void;
   abstract abort(): void;
-  /** All of it has come. */
+  /** It is complete. */
   protected abstract whole(body: Buffer): void;
 
   head(_status: number, headers: readonly string[]): void {

@@ -22,16 +22,16 @@ export type Fingerprint = (prompt: Prompt, scope: string) => PromptFacts;
 export interface InferencePorts {
   readonly dispatcher: Dispatcher;
   readonly directory: ModelDirectory;
-  /** Read anew for every call. */
+  /** Read for every call. */
   readonly tenancy: () => Tenancy;
   readonly log: Log;
   /** Default: `log`, with the message "request". */
   readonly logRequest?: RequestLog;
-  /** Most messages of a chat; read anew for every call. Default: no limit. */
+  /** Maximum messages of a chat; read for every call. Default: no limit. */
   readonly maxMessages?: () => number;
   /** Default: the prompt's length, and no prefixes. */
   readonly fingerprint?: Fingerprint;
-  /** Traces calls that belong to no trace yet. Default: nobody does. */
+  /** Traces calls that belong to no trace yet. Default: none. */
   readonly tracer?: Tracer | null;
   /** Default: after 2 s of waiting, then every 5 s. */
   readonly signalTimes?: SignalTimes;

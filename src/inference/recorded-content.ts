@@ -15,7 +15,7 @@ interface Message {
   readonly parts: readonly Part[];
 }
 
-/** A call's prompt as `gen_ai.input.messages` has it. Undefined: it is none of texts. */
+/** A call's prompt in the format of `gen_ai.input.messages`. Undefined: it does not consist of text. */
 export function inputMessages({ wire, prompt: { messages, text } }: InferenceCall): string | undefined {
   if (!RECORDED.has(wire)) return undefined;
   if (typeof text === "string") return written([{ role: "user", parts: [{ type: "text", content: text }] }]);
@@ -25,13 +25,13 @@ export function inputMessages({ wire, prompt: { messages, text } }: InferenceCal
   );
 }
 
-/** What is no text is named and left out. */
+/** Parts other than text are named and omitted. */
 const partsOf = (content: unknown): Part[] =>
   (Array.isArray(content) ? (content as readonly JsonObject[]) : [{ type: "text", text: content }]).map(
     ({ type, text }) => (typeof text === "string" ? { type: "text", content: text } : { type: String(type) }),
   );
 
-/** Drops from the beginning what is too long: the end of a conversation is what its answer is for. */
+/** Drops excess text from the beginning: the answer refers to the end of a conversation. */
 function written(messages: readonly Message[]): string {
   let left = MAX_CHARACTERS;
   const kept: Message[] = [];
@@ -69,7 +69,7 @@ export class RecordingSink implements AnswerSink {
     if (sink.waiting !== undefined) this.waiting = sink.waiting.bind(sink);
   }
 
-  /** As `gen_ai.output.messages` has it; undefined: there was no text. */
+  /** In the format of `gen_ai.output.messages`; undefined: there was no text. */
   get outputMessages(): string | undefined {
     if (this.#events === null) this.#take(this.#body);
     if (this.#text === "") return undefined;
@@ -120,7 +120,7 @@ export class RecordingSink implements AnswerSink {
   }
 }
 
-/** None of what is no such answer, such as one that was cut. */
+/** None if it is not a valid answer, such as one that was cut off. */
 function choicesOf(json: string): readonly Choice[] {
   try {
     return (JSON.parse(json) as { readonly choices?: readonly Choice[] }).choices ?? [];

@@ -6,13 +6,13 @@ import { answers, type ModelSpec, modelKinds, type Operation, operationsOf } fro
 import { nearestNames } from "../core/nearest.ts";
 import { CapabilityIndex } from "./capability-index.ts";
 
-/** The configured models, as of now: a reload shows at the next call. */
+/** The current configured models: a reload takes effect at the next call. */
 export interface ModelDirectory {
   find(nameOrAlias: string): ModelSpec | undefined;
-  /** What serves requests for models that are not there; missing, or undefined: they are refused. */
+  /** The substitute for unknown models; missing, or undefined: they are refused. */
   fallback?(operation: Operation): ModelSpec | undefined;
   all(): readonly ModelSpec[];
-  /** What models, and those that serve them, offer. Missing: what each model does. */
+  /** The capabilities of models and their candidates. Missing: those of each model. */
   offers?(): CapabilityIndex;
   /** Epoch milliseconds at which the model was first configured, or its file's time. */
   createdAt(name: string): number;
@@ -22,14 +22,14 @@ type Named = Pick<ModelSpec, "name" | "aliases">;
 
 const NONE: readonly ModelSpec[] = [];
 
-/** Serves requests that name no model, where several models answer the operation. */
+/** Serves requests without a model, if several models support the operation. */
 const DEFAULT_NAME = "default";
 
 /** Whether the caller may use the model, which its key may name by an alias. */
 export const mayUse = ({ models }: Caller, model: Named): boolean =>
   models === null || models.includes(model.name) || model.aliases.some((alias) => models.includes(alias));
 
-/** Throws `insufficient_scope` where the caller may not use the model. */
+/** Throws `insufficient_scope` if the caller may not use the model. */
 export function requireModel(caller: Caller, model: Named): void {
   if (mayUse(caller, model)) return;
   throw new AssistantError(
@@ -43,16 +43,16 @@ export function requireModel(caller: Caller, model: Named): void {
   );
 }
 
-/** Those that the caller may use; others are not listed to it. */
+/** Those that the caller may use; others are not listed for it. */
 export const modelsFor = (caller: Caller, directory: ModelDirectory): readonly ModelSpec[] =>
   caller.models === null ? directory.all() : directory.all().filter((model) => mayUse(caller, model));
 
-/** A call as far as it says what is to serve it. */
+/** The selector of a call. */
 type Asking = Pick<InferenceCall, "selector" | "operation" | "caller">;
 
 /**
- * The model that serves a call, and behind it those that are asked in its place. Of several that offer the capabilities
- * a call asks for, `prefer` says which suits it best; the others follow. Throws as `resolveModel` does.
+ * The model that serves a call, followed by its alternatives. If several offer the requested capabilities, `prefer`
+ * orders them. Throws like `resolveModel`.
  */
 export function resolveModels(
   directory: ModelDirectory,
@@ -69,8 +69,9 @@ export function resolveModels(
 }
 
 /**
- * The model that serves a call. Without a name: the one called `default`, else the only one that answers the operation.
- * Throws `model_not_found`, `capability_not_found`, `wrong_model_kind`, `insufficient_scope`, `invalid_request`.
+ * The model that serves a call. Without a name: the one called `default`, otherwise the only one that supports the
+ * operation. Throws `model_not_found`, `capability_not_found`, `wrong_model_kind`, `insufficient_scope`,
+ * `invalid_request`.
  */
 export function resolveModel(
   directory: ModelDirectory,
@@ -90,22 +91,22 @@ export function resolveModel(
 }
 
 /**
- * The models that are asked in the place of one that cannot serve a call, in order. Those that are not there now, that
- * do not answer the operation, or that the caller's key may not use are passed over.
+ * The fallbacks of a model that cannot serve a call, in order. Those that do not exist now, do not support the
+ * operation, or may not be used by the caller's key are skipped.
  */
 const fallbacksOf = (
   directory: ModelDirectory,
   { operation, caller }: Pick<InferenceCall, "operation" | "caller">,
   { name, fallbacks = [] }: ModelSpec,
 ): readonly ModelSpec[] =>
-  // Most have none, and are asked for at every request.
+  // Most have none, and this runs for every request.
   fallbacks.length === 0
     ? NONE
     : fallbacks
         .flatMap((other) => directory.find(other) ?? [])
         .filter((model) => model.name !== name && answers(model, operation) && mayUse(caller, model));
 
-/** Throws `unsupported_capability` where the model is known not to have what the call asks for. */
+/** Throws `unsupported_capability` if the model is known to lack what the call requires. */
 export function requireFeatures(
   directory: ModelDirectory,
   model: ModelSpec,
@@ -125,10 +126,10 @@ export function requireFeatures(
   }
 }
 
-/** Throws `invalid_request` for a slot that the model's instances do not have: an engine would wait for it for ever. */
+/** Throws `invalid_request` for a slot that the model's instances do not have: an engine would wait for it forever. */
 export function requireSlot({ name, nodes, load: { slots } }: ModelSpec, { body }: Pick<InferenceCall, "body">): void {
   const { id_slot: slot } = body.json;
-  // Another machine knows its own.
+  // Another machine checks its own.
   if (typeof slot !== "number" || slot < slots || nodes !== undefined) return;
   throw new AssistantError(
     "invalid_request",
@@ -137,7 +138,10 @@ export function requireSlot({ name, nodes, load: { slots } }: ModelSpec, { body 
   );
 }
 
-/** Any model that offers what is asked for and answers one of the operations, the first of them before the others. */
+/**
+ * Any model that offers the requested capabilities and supports one of the operations, those with the first operation
+ * before the others.
+ */
 export function anyCapable(
   directory: ModelDirectory,
   { model: name, among, capabilities: query = {} }: InferenceCall["selector"],
@@ -159,8 +163,8 @@ const offersOf = (directory: ModelDirectory): CapabilityIndex =>
   new CapabilityIndex(directory.all().map((model) => ({ model, capabilities: model.capabilities })));
 
 /**
- * Models that answer the operation and offer what the call asks for, at least one. Throws `capability_not_found` with
- * the nearest, and `model_not_found`.
+ * Models that support the operation and offer the requested capabilities, at least one. Throws `capability_not_found`
+ * with the nearest, and `model_not_found`.
  */
 function capableModels(directory: ModelDirectory, { selector, operation, caller }: Asking): readonly ModelSpec[] {
   const { model: name, among, capabilities: query = {} } = selector;
@@ -198,7 +202,7 @@ function capableModels(directory: ModelDirectory, { selector, operation, caller 
 const MAX_SHOWN = 200;
 
 /**
- * The model of a bound listener that answers the operation, else its first: the caller learns what is wrong with that.
+ * The model of a bound listener that supports the operation, otherwise its first, whose error explains what is wrong.
  */
 const boundName = (directory: ModelDirectory, operation: Operation, names: readonly string[]): string =>
   names.find((name) => answersNamed(directory.find(name), operation)) ?? names[0] ?? "";
@@ -229,8 +233,7 @@ function defaultModel(directory: ModelDirectory, operation: Operation, caller: C
     return named;
   }
   const fitting = modelsFor(caller, directory).filter((model) => answers(model, operation));
-  // What other machines and providers tell of may be hundreds, and must not take the place of the only one that is
-  // configured.
+  // Models of other machines and providers may be hundreds, and must not replace the only configured one.
   const configured = fitting.filter(({ file }) => file !== "");
   const candidates = configured.length > 0 ? configured : fitting;
   const [only] = candidates;

@@ -7,12 +7,12 @@ export interface SignalTimes {
   readonly everyMs: number;
 }
 
-/** Long enough that a call which only queues briefly keeps its status code, shorter than any client's patience. */
+/** Long enough that a call which only waits briefly keeps its status code, shorter than any client's timeout. */
 export const DEFAULT_SIGNAL_TIMES: SignalTimes = { firstMs: 2_000, everyMs: 5_000 };
 
 /**
- * Signals, from time to time, that a call waits for a slot or for a model to load: clients and proxies give up on
- * silent connections.
+ * Regular signals that a call waits for a slot or for a model to load: clients and proxies give up on silent
+ * connections.
  */
 export class WaitingSignals implements Disposable {
   readonly #signal: (wait: Waiting) => void;
@@ -25,7 +25,7 @@ export class WaitingSignals implements Disposable {
     this.#times = times;
   }
 
-  /** What the wait is for now. The first call, at first and after a dispose, starts the clock. */
+  /** The current reason of the wait. The first call, initially and after a dispose, starts the clock. */
   update(wait: Waiting): void {
     this.#wait = wait;
     this.#timer ??= setTimeout(() => this.#send(), this.#times.firstMs);
@@ -43,8 +43,7 @@ export class WaitingSignals implements Disposable {
 }
 
 /**
- * Place and expected start, for the head of an answer that has to wait or has waited; none for one that was served at
- * once.
+ * Place and expected start, for the head of an answer that waits or has waited; none for one that was served at once.
  */
 export function waitHeaders(wait: Waiting | null): string[] {
   if (wait === null) return [];

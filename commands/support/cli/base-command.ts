@@ -47,7 +47,7 @@ export abstract class BaseCommand extends Command {
     super.log(line);
   }
 
-  /** Progress and remarks: on stderr, so that stdout holds the answer alone. Silent with `--json`. */
+  /** Progress and remarks: on stderr, so that stdout only contains the result. Silent with `--json`. */
   protected say(line: string): void {
     if (!this.jsonEnabled()) process.stderr.write(`${printable(line)}\n`);
   }

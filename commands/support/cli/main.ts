@@ -19,7 +19,7 @@ export function normaliseArguments(argv: readonly string[]): string[] {
   const end = argv.indexOf("--");
   const own = end === -1 ? [...argv] : argv.slice(0, end);
   const rest = end === -1 ? [] : argv.slice(end);
-  // As an alias alone, oclif would look for it in all commands.
+  // As a plain alias, oclif would search for it in all commands.
   if (own[0] === "ls") own[0] = "list";
   if (own[0] === "--model-config") return ["init", ...own, "--stdout", ...rest];
   return [
@@ -104,8 +104,8 @@ function asksForHelp(args: readonly string[]): boolean {
 }
 
 /**
- * The file of the command that the first words name, relative to `directory`; null where they name none. This one alone
- * is then loaded: all of them take 0.3 s. A manifest would do the same, and would be stale after an edit.
+ * The file of the command named by the first words, relative to `directory`; null if they name none. Only this one is
+ * then loaded: all of them take 0.3 s. A manifest would do the same, but would be stale after an edit.
  */
 export function commandFile(args: readonly string[], directory: string): string | null {
   const [first = "", second = ""] = args;
@@ -126,7 +126,7 @@ function namesCommand(args: readonly string[], config: Config): boolean {
   return second === undefined || second.startsWith("-") || config.commandIDs.some((id) => id === `${first}:${second}`);
 }
 
-/** A reader that has seen enough (`| head`) is no error; that what was asked for cannot be written is one. */
+/** A reader that has seen enough (`| head`) is not an error; other failures to write the output are. */
 function endWithoutOutput(this: NodeJS.WriteStream, thrown: NodeJS.ErrnoException): never {
   if (thrown.code === "EPIPE") process.exit(process.exitCode ?? 0);
   const error = new AssistantError(

@@ -1,6 +1,6 @@
 import { printableLine } from "../../../src/ui/printable.ts";
 
-/** A terminal, or what stands for one in a test. */
+/** A terminal, or its substitute in a test. */
 export interface ProgressStream {
   readonly isTTY?: boolean;
   readonly columns?: number;
@@ -9,12 +9,12 @@ export interface ProgressStream {
 
 const FRAMES = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 const ERASE_LINE = "\r\u001b[2K";
-// Waits that nobody notices need no spinner; a log file wants a line only when it gets long.
+// Short waits need no spinner; a log file gets a line only when a wait becomes long.
 const QUIET_MS = 300;
 const PLAIN_FIRST_MS = 1_000;
 const PLAIN_EVERY_MS = 10_000;
 
-/** A wait that somebody looks at. Dispose it on every path: the line is erased then. */
+/** A visible wait. Dispose it on every path, which erases its line. */
 export interface Progress extends Disposable {
   /** Changes what is waited for, such as "loading smollm2, 40 %". */
   update(text: string): void;

@@ -6,13 +6,13 @@ import { ensureDaemon } from "./start.ts";
 
 export interface ServeOptions {
   readonly context: CommandContext;
-  /** Address for this start alone, or null. */
+  /** Address for this start only, or null. */
   readonly httpAddr: string | null;
   readonly say: (line: string) => void;
   readonly progress: ProgressStream;
 }
 
-/** Starts the daemon, or finds it running; says where it is and how to go on. Returns what `--json` prints. */
+/** Starts the daemon, or finds it running; prints where it is and how to continue. Returns what `--json` prints. */
 export async function serveInBackground(
   options: ServeOptions,
 ): Promise<{ started: boolean; pid: number; url: string | null }> {

@@ -21,7 +21,7 @@ export interface StartOptions {
   readonly paths: Pick<Paths, "adminSocket" | "configFile" | "dataDir" | "logDir">;
   /** Environment of the daemon; the caller's, as a service manager would hand it over. */
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** `[server] http_addr` for this start alone, or null. */
+  /** `[server] http_addr` for this start only, or null. */
   readonly httpAddr: string | null;
   /** Called about every 100 ms while the daemon is not ready yet, with the seconds since it was spawned. */
   readonly onWaiting?: (elapsedS: number) => void;
@@ -54,7 +54,7 @@ export const startupLog = (logDir: string): string => join(logDir, "startup.log"
  */
 const MEMORY_FLAGS = ["--max-semi-space-size=16", "--no-memory-reducer"];
 
-// Somebody else's start may have to end engines that a killed daemon left, and to wait for a busy machine.
+// Another user's start may have to stop engines left by a killed daemon, and to wait for a busy machine.
 const OTHERS_START_MS = 60_000;
 const OTHERS_START_POLL_MS = 100;
 
@@ -70,7 +70,7 @@ export async function ensureDaemon(options: StartOptions): Promise<RunningDaemon
       await startDaemon(options);
       break;
     } catch (error) {
-      // Somebody else started one at the same moment: it is the one to use, as soon as it answers.
+      // Another one was started at the same moment: it is used as soon as it responds.
       if (!isAssistantError(error) || error.code !== "daemon_running") throw error;
     }
   }
@@ -79,10 +79,7 @@ export async function ensureDaemon(options: StartOptions): Promise<RunningDaemon
   return { ...started, started: true };
 }
 
-/**
- * The running daemon, once it answers where it has just been started; null where there is none. Throws
- * `daemon_not_answering`.
- */
+/** The running daemon, once it responds after being started; null if there is none. Throws `daemon_not_answering`. */
 async function connectOnceStarted(paths: StartOptions["paths"]): ReturnType<typeof connectIfRunning> {
   for (;;) {
     try {

@@ -11,14 +11,14 @@ export interface StopOptions {
   /** Ends running requests instead of waiting for them. */
   readonly now: boolean;
   readonly progress: ProgressStream;
-  /** Who holds the data directory's lock; finds a daemon that no longer answers. */
+  /** The holder of the data directory's lock; also finds a daemon that no longer responds. */
   readonly lockHolder: (dataDir: string) => Promise<{ readonly pid: number; readonly startTime: string } | null>;
 }
 
 export type StopResult = {
   readonly wasRunning: boolean;
   readonly pid: number | null;
-  /** It did not end by itself in time and was killed. */
+  /** It did not exit in time and was killed. */
   readonly killed: boolean;
   readonly seconds: number;
 };

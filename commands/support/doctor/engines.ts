@@ -10,8 +10,8 @@ export type ToolchainGap = { readonly missing: string; readonly remedy: string }
 const finding = findingsOf("engines");
 
 /**
- * Which engines run here, and on which devices. `toolchain` is only asked for where there is no native engine.
- * `mustSeparate`: several keys may not share what is cached. `background`: the last build that nobody waited for.
+ * Which engines run here, and on which devices. `toolchain` is only called if there is no native engine.
+ * `mustSeparate`: several keys may not share cached prompts. `background`: the last background build.
  */
 export async function engineFindings(
   engines: EngineSet,

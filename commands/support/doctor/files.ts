@@ -10,7 +10,7 @@ import { type Finding, findingsOf, type Level } from "./finding.ts";
 const LOW_DISK_BYTES = 2 * 1024 ** 3;
 const finding = findingsOf("files");
 
-/** Whether the directories can be used, who else can read them, and how much room there is. */
+/** Whether the directories can be used, who else can read them, and the free disk space. */
 export async function fileFindings(paths: Paths, cluster: ClusterSettings | null = null): Promise<Finding[]> {
   const directories: readonly (readonly [string, string])[] = [
     ["configuration", dirname(paths.configFile)],
@@ -74,7 +74,7 @@ async function diskFinding(dataDir: string): Promise<Finding> {
     : finding("disk", "ok", found);
 }
 
-/** Whoever can open the admin socket can use and stop the daemon. */
+/** Access to the admin socket includes using and stopping the daemon. */
 async function privacyFindings(paths: Paths): Promise<Finding[]> {
   const findings: Finding[] = [];
   for (const [name, file] of [

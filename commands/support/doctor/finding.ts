@@ -1,7 +1,7 @@
 /** How much a finding matters: `broken` keeps Assistant from working, `warning` makes it worse than it could be. */
 export type Level = "ok" | "info" | "warning" | "broken";
 
-/** One thing that `doctor` looked at. */
+/** One result of `doctor`. */
 export interface Finding {
   readonly area: "machine" | "engines" | "files" | "configuration" | "models" | "providers" | "daemon";
   readonly subject: string;

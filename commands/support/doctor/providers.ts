@@ -4,7 +4,7 @@ import { lookAt } from "../../../src/providers/look.ts";
 import { type Finding, findingsOf } from "./finding.ts";
 
 const finding = findingsOf("providers");
-/** Longest wait for one; all are asked at once. */
+/** Timeout for each; all are checked at once. */
 const LOOK_TIMEOUT_MS = 5_000;
 
 /**

@@ -47,7 +47,7 @@ export function configFindings(
   ];
 }
 
-/** The same but for what becomes of the models. */
+/** The same except for the effect on the models. */
 const sameMistake =
   (one: ConfigNotice) =>
   (other: DaemonStatus["notices"][number]): boolean =>

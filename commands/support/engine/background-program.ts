@@ -64,7 +64,7 @@ async function main(attempt: string, gpu: boolean): Promise<void> {
     await become({ state: "succeeded", version });
   } catch (error) {
     await writing;
-    // Whoever ended it knows; it is no failure.
+    // It was ended deliberately, which is not a failure.
     if (interrupt.signal.aborted) return;
     const { message, remedy } = toAssistantError(error);
     console.error(message, remedy ?? "");

@@ -28,9 +28,9 @@ interface ProbeModel {
 }
 
 /**
- * The check of a new llama-server: it answers one token with the smallest configured model whose weights are here, on a
- * GPU if it was built for one. Without such a model it does so with one that is made for it. The returned function
- * rejects with the reason.
+ * The check of a new llama-server: it generates one token with the smallest configured model whose weights are here, on
+ * a GPU if it was built for one. Without such a model, it uses a generated one. The returned function rejects with the
+ * reason.
  */
 export function probeWith(context: CommandContext, hardware: Hardware, signal: AbortSignal) {
   return async (program: string): Promise<void> => {

@@ -20,13 +20,13 @@ import { engineFolder } from "../stores.ts";
 
 const program = (): string => programFile("commands/support/engine/background-program");
 
-/** Argument of the program: build for the CPU alone. */
+/** Argument of the program: build for the CPU only. */
 export const NO_GPU = "--no-gpu";
 
-/** Everything the build prints beside its own log. */
+/** All output of the build in addition to its own log. */
 const backgroundLog = (logDir: string): string => join(logDir, "engine-build.log");
 
-/** Starts a build that nobody waits for, at the lowest priority, or says why there is no reason to. */
+/** Starts a background build at the lowest priority, or returns why none is needed. */
 export async function startInBackground(
   context: CommandContext,
   { gpu }: { readonly gpu: boolean },
@@ -70,7 +70,7 @@ const isRenewable = (found: FoundEngine): boolean =>
 
 const END_POLL_MS = 50;
 
-/** Ends the build in the background, if there is one; returns once it has ended. The next build goes on from there. */
+/** Ends the background build, if there is one; returns once it has ended. The next build resumes there. */
 export async function cancelBackground({ paths }: CommandContext): Promise<{ cancelled: boolean }> {
   const { choices } = engineFolder(paths);
   const running = async (): Promise<BackgroundBuild | null> => {

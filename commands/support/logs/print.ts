@@ -18,7 +18,7 @@ export interface PrintLogOptions {
   readonly signal: AbortSignal;
 }
 
-/** Prints the end of a log and, where asked, goes on with it until the signal is aborted. */
+/** Prints the end of a log and, if requested, follows it until the signal is aborted. */
 export async function printLog(options: PrintLogOptions): Promise<void> {
   const print = (line: string): void =>
     options.print(options.format === "raw" ? printable(line) : formatLogLine(line, options.format === "colour"));
@@ -28,7 +28,7 @@ export async function printLog(options: PrintLogOptions): Promise<void> {
   for await (const lines of tail.follow(options.signal)) lines.forEach(print);
 }
 
-/** The end of a log as values: what each line says where it is JSON, as the daemon's are, else the line. */
+/** The end of a log as values: each line parsed if it is JSON, like the daemon's, otherwise the line. */
 export async function lastEntries(file: string, count: number): Promise<unknown[]> {
   await using tail = await LogTail.open(file);
   return (await tail.last(count)).map((line) => parseLogLine(line) ?? line);

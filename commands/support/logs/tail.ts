@@ -6,8 +6,8 @@ const BLOCK_BYTES = 64 * 1024;
 const POLL_MS = 200;
 
 /**
- * A log, by the path that always names the file being written. What is followed begins exactly where what was read has
- * ended: the file stays open in between, whatever becomes of its name.
+ * A log, by the path that always names the current file. Following starts exactly where reading ended: the file stays
+ * open in between, even if it is renamed.
  */
 export class LogTail implements AsyncDisposable {
   readonly #path: string;

@@ -6,8 +6,8 @@ import { offersLines } from "../../../src/ui/providers-text.ts";
 import type { CommandContext } from "../cli/context.ts";
 
 /**
- * From the memory of the daemon where one runs with this configuration. `onRead`: so many of all model files have been
- * looked at.
+ * From the daemon's memory if one is running with this configuration. `onRead`: how many of all model files have been
+ * read.
  */
 export async function listedModels(
   context: CommandContext,
@@ -58,7 +58,7 @@ export function elsewhereLines(models: readonly ModelElsewhere[]): string[] {
   ];
 }
 
-/** The configured context, beside the trained one where that is another. */
+/** The configured context, and the trained one if that differs. */
 function contextText({ contextTokens, trainContextTokens }: ListedModel): string {
   if (contextTokens === null) return trainContextTokens === null ? "-" : `(${trainContextTokens})`;
   return trainContextTokens === null || trainContextTokens === contextTokens

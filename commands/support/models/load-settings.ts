@@ -50,7 +50,7 @@ export async function loadOf(
     ...USUAL,
     contextTokens: Math.min(USUAL.contextTokens, facts.trainContextTokens ?? USUAL.contextTokens),
   };
-  // Layers go where there is a GPU for them, whatever the model's file asks for.
+  // Layers are only placed on a GPU that exists, whatever the model's file requests.
   const gpuLayers = devices.some((device) => device.vendor !== "cpu") && config?.devices.join() !== "cpu" ? wanted : 0;
   return {
     contextTokens,

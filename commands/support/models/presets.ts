@@ -14,14 +14,14 @@ import { pullLines } from "./pull-progress.ts";
 
 export const presetsOf = ({ paths, env }: CommandContext): Promise<Presets> => loadPresets(paths, env);
 
-/** What to pull for what somebody wrote; presets are read only where it can be one. */
+/** What to pull for a reference; presets are only read if it could be one. */
 export const orderOf = async (written: string, context: CommandContext): Promise<PullOrder> =>
   mayBePreset(written) ? pullOrder(written, await presetsOf(context)) : { reference: written, name: null };
 
 export const hubOf = ({ paths, env }: CommandContext): Hub =>
   new Hub({ env, documents: openDocuments(paths, () => {}).data });
 
-/** Registers and deletes models of this installation. A daemon that runs notices the changed files by itself. */
+/** Registers and deletes models of this installation. A running daemon notices the changed files. */
 export function registryOf(context: CommandContext, progress: ProgressStream, signal: AbortSignal): Registry {
   const { env, paths } = context;
   const store = modelStore(paths);

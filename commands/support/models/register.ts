@@ -13,7 +13,7 @@ import { modelStore } from "../stores.ts";
 import { registryOf } from "./presets.ts";
 
 export interface RegisterRequest {
-  /** Of a model in the store or of a preset, where there is no file. */
+  /** For a model in the store or a preset, if there is no file. */
   readonly name: string;
   readonly file: string | null;
   readonly embedding: boolean;

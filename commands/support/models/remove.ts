@@ -17,7 +17,7 @@ export interface Removal {
   readonly name: string;
   readonly file: string;
   readonly bytes: number;
-  /** Model files (TOML) that go on naming it. */
+  /** Model files (TOML) that still name it. */
   readonly configFiles: readonly string[];
   /** Names of the configured models that use it. */
   readonly users: readonly string[];
@@ -69,7 +69,7 @@ export async function planRemoval(names: readonly string[], context: CommandCont
   });
 }
 
-/** What becomes of the models whose weights are gone, a line each. Pure. */
+/** The effect on the models whose weights are deleted, one line each. Pure. */
 export function removalRemarks({ name, users, configFiles, pullable }: Removal): string[] {
   return users.map((user, index) => {
     const next = pullable.includes(user)
@@ -96,7 +96,7 @@ export async function removeAll(
   }
 }
 
-/** The model of the store that a name or alias stands for. Throws as `planRemoval` does. */
+/** The model of the store with a name or alias. Throws like `planRemoval`. */
 export async function storedNamed(name: string, context: CommandContext): Promise<StoredModel> {
   const entry = find(name, await takeInventory(context));
   if (entry.stored === null) throw notOurs(entry);

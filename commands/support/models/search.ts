@@ -29,7 +29,7 @@ export interface FoundModel {
   readonly isPulled: boolean;
   /** Of its files, where they are here. */
   readonly bytes: number | null;
-  /** Access has to be asked for at the hub. */
+  /** Access must be requested at the hub. */
   readonly isGated: boolean;
 }
 

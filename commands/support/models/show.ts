@@ -33,8 +33,8 @@ import type { ShownModel } from "./shown.ts";
 const REFERENCE = /[/:]/;
 
 /**
- * Everything known of a configured, stored or catalog model, or of one that a reference to the hub, an address or the
- * like stands for. Throws `model_not_found`, and for references as `pull` does.
+ * Everything known about a configured, stored or catalog model, or a reference to the hub, a URL or the like. Throws
+ * `model_not_found`, and for references the same as `pull`.
  */
 export async function shownModel(name: string, context: CommandContext): Promise<ShownModel> {
   const hardware = await probeHardware(context.env);
@@ -81,7 +81,7 @@ const instancesOf = (name: string, status: DaemonStatus | null): ShownModel["ins
     .filter((instance) => instance.model === name && isHolding(instance))
     .map(({ id, memoryBytes, estimatedMemoryBytes }) => ({ id, memoryBytes, estimatedMemoryBytes }));
 
-/** Who speaks in a speech model; nobody where its voice cannot be read, which `problem` explains. */
+/** The voices of a speech model; none if its voice cannot be read, which `problem` explains. */
 async function voicesOf({ config, file }: InventoryEntry, engines: EngineSet): Promise<readonly Voice[]> {
   if (config?.engine !== "speech") return [];
   return (

@@ -34,9 +34,9 @@ export interface ShownModel {
   readonly memory: MemoryEstimate | null;
   /** Instances of a running daemon, with what they were measured to take. */
   readonly instances: readonly HoldingInstance[];
-  /** Providers that serve it; none where it runs here. */
+  /** Providers that serve it; empty for a local model. */
   readonly providers: readonly string[];
-  /** Who speaks in a speech model, the default first. */
+  /** The voices of a speech model, the default first. */
   readonly voices?: readonly Voice[];
 }
 

@@ -6,7 +6,7 @@ import { askStages, buildPipeline, pipelineView } from "../../../src/pipelines/p
 import type { CommandContext } from "../cli/context.ts";
 import { type CheckedPipelines, problemsOf } from "./problems.ts";
 
-/** Makes the stages of one pipeline, or of all, from the files as they are now. No service is asked anything. */
+/** Creates the stages of one pipeline, or of all, from the current files. No service is called. */
 export async function checkPipelines({ env, paths }: CommandContext, name: string | null): Promise<CheckedPipelines> {
   const config = await loadConfig({ env, configFile: paths.configFile });
   const found = config.pipelines.filter((spec) => name === null || spec.name === name);

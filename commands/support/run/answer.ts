@@ -69,7 +69,7 @@ async function describeWhileWaiting(
   while (!signal.aborted) {
     await delay(LOOK_EVERY_MS, undefined, { signal }).catch(() => undefined);
     if (signal.aborted) return;
-    // A status that cannot be had only costs the description; the request itself tells what is wrong.
+    // Without a status only the description is missing; the request itself reports what is wrong.
     const status = await client.status().catch(() => null);
     if (status !== null) progress.update(describeWait(status, model));
   }

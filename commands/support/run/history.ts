@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 
 const KEPT = 1000;
 
-/** Lines typed in earlier chats, the newest first; none where there is no readable file. */
+/** Lines of earlier chats, newest first; none if there is no readable file. */
 export async function readHistory(file: string): Promise<string[]> {
   const text = await readFile(file, "utf8").catch(() => "");
   const lines = text.split("\n").filter((line) => line !== "");
@@ -12,10 +12,7 @@ export async function readHistory(file: string): Promise<string[]> {
   return lines.slice(-KEPT).reverse();
 }
 
-/**
- * Adds a line. What people typed is theirs alone: mode 0600. A chat goes on without its history where it cannot be
- * written.
- */
+/** Adds a line. The history is private: mode 0600. A chat continues without history if it cannot be written. */
 export async function appendHistory(file: string, line: string): Promise<void> {
   if (line.trim() === "") return;
   await mkdir(dirname(file), { recursive: true, mode: 0o700 }).catch(() => undefined);

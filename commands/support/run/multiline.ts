@@ -2,8 +2,8 @@
 export type LineResult = { readonly type: "message"; readonly text: string } | { readonly type: "more" };
 
 /**
- * Puts the lines of one message together: between `"""` marks, behind a trailing backslash, and where the caller says
- * that the message goes on (Alt-Enter, a paste of several lines).
+ * Assembles the lines of one message: between `"""` marks, after a trailing backslash, and when the caller indicates
+ * that the message continues (Alt-Enter, a multi-line paste).
  */
 export class MessageLines {
   #lines: string[] = [];

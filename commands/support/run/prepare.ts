@@ -27,7 +27,7 @@ import { modelStore } from "../stores.ts";
 
 export interface PrepareOptions {
   readonly context: CommandContext;
-  /** Name, alias or reference; null: the first chat model that is configured, else the default one of the catalog. */
+  /** Name, alias or reference; null: the first configured chat model, otherwise the default one of the catalog. */
   readonly wanted: string | null;
   readonly say: (line: string) => void;
   readonly progress: ProgressStream;
@@ -37,7 +37,7 @@ export interface PrepareOptions {
 /** A model that can be run: configured with its weights here, or served by another machine. */
 export interface PreparedModel {
   readonly name: string;
-  /** Files were written, so that a running daemon has to read them. */
+  /** Files were written, so a running daemon must reload. */
   readonly configured: boolean;
 }
 
@@ -58,7 +58,7 @@ export async function prepareModel(options: PrepareOptions): Promise<PreparedMod
   if (model !== undefined) return { name: await prepareConfigured(model, options), configured: false };
 
   throwOwnMistake(config, wanted);
-  // Whether the provider has it, the daemon says: it may have to be started first.
+  // Only the daemon knows whether the provider has it; it may have to be started first.
   if (config.providers.some(({ name, enabled }) => enabled && wanted.startsWith(`${name}/`)))
     return { name: wanted, configured: false };
   const elsewhere = elsewhereNamed(await modelsElsewhere(context), wanted);
@@ -105,7 +105,7 @@ async function obtain(wanted: string, config: Config, options: PrepareOptions): 
   return model;
 }
 
-/** A model that somebody put into the store, or pulled and took out of the configuration. */
+/** A model that was placed in the store by hand, or pulled and removed from the configuration. */
 async function storedModel(name: string, config: Config): Promise<PulledModel | null> {
   if (!isModelName(name)) return null;
   const stored = await getModel(modelStore(config.paths), name);

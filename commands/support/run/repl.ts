@@ -26,7 +26,9 @@ export interface ReplOptions {
 const PROMPT = ">>> ";
 const CONTINUATION = "... ";
 
-/** The interactive chat. Returns when its user leaves it. Errors of single answers are shown, and the chat goes on. */
+/**
+ * The interactive chat. Returns when its user leaves it. Errors of single answers are shown, and the chat continues.
+ */
 export class Repl {
   readonly #options: ReplOptions;
   #verbose: boolean;

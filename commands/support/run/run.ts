@@ -24,7 +24,7 @@ export interface RunOptions {
   readonly model: string | null;
   readonly words: readonly string[];
   readonly settings: Omit<ChatSettings, "model" | "conversation">;
-  /** Id of a kept conversation to go on with, `NEW_CONVERSATION`, or null: nothing is kept. */
+  /** Id of a stored conversation to continue, `NEW_CONVERSATION`, or null: nothing is stored. */
   readonly conversation: string | null;
   readonly verbose: boolean;
   /** The answer is returned and nothing written but progress. */
@@ -35,7 +35,7 @@ export interface RunOptions {
 /** What `run --json` prints. */
 export interface WholeAnswer {
   readonly model: string;
-  /** Where it is kept; missing: nowhere. */
+  /** Where it is stored; missing: nowhere. */
   readonly conversation?: string;
   readonly text: string;
   /** `stopped`: by Ctrl-C; the text is what had come until then. */
@@ -56,7 +56,7 @@ export interface RunResult {
   readonly answer?: WholeAnswer;
 }
 
-/** `assistant run`: one answer where there is a prompt, else a chat. */
+/** `assistant run`: one answer if there is a prompt, otherwise a chat. */
 export async function runModel(options: RunOptions): Promise<RunResult> {
   const { context, streams } = options;
   const say = (line: string): void => void streams.errors.write(`${printable(line)}\n`);

@@ -49,7 +49,7 @@ export class ChatSession {
     return { ...sampling, messages: [...first, ...before, { role: "user", content: text }] };
   }
 
-  /** An answer that was stopped is remembered as far as it came; one that said nothing leaves no trace. */
+  /** A stopped answer is kept as far as it got; an empty one leaves no trace. */
   remember(text: string, answer: string): void {
     if (answer.trim() === "") return;
     this.#messages.push({ role: "user", content: text }, { role: "assistant", content: answer });

@@ -6,8 +6,8 @@ import type { Readable } from "node:stream";
 const SOCKET_PATIENCE_MS = 500;
 
 /**
- * All of standard input as text, or null where it is a terminal. With `optional` (there is a prompt already) an open
- * socket to which nobody writes counts as no input; a pipe or a file is always read to its end.
+ * All of standard input as text, or null if it is a terminal. With `optional` (there already is a prompt), an open
+ * socket without a writer counts as no input; a pipe or a file is always read to its end.
  */
 export async function readStdin(
   stdin: Readable & { readonly isTTY?: boolean; readonly fd?: number },
@@ -49,7 +49,7 @@ function isSocket(descriptor: number): boolean {
   }
 }
 
-/** The prompt of the command line and what came over stdin, as one message; null where there is neither. */
+/** The prompt of the command line and the text from stdin, as one message; null if there is neither. */
 export function joinPrompt(words: readonly string[], piped: string | null): string | null {
   const parts = [words.join(" ").trim(), (piped ?? "").trim()].filter((part) => part !== "");
   return parts.length === 0 ? null : parts.join("\n\n");

@@ -1,14 +1,14 @@
 import type { ChatTimings } from "../../../src/client/chat-stream.ts";
 
-/** What `--verbose` tells besides the engine's own counts. Milliseconds. */
+/** What `--verbose` reports in addition to the engine's own counts. Milliseconds. */
 export interface AnswerClock {
   /** From the request to the end. */
   readonly totalMs: number;
-  /** From the request to the first text, queue and loading included; null where there was none. */
+  /** From the request to the first text, including queue and loading; null if there was none. */
   readonly firstTextMs: number | null;
 }
 
-/** The lines of `--verbose`, as Ollama prints them. What the engine did not tell is left out. Pure. */
+/** The lines of `--verbose`, like Ollama's. Values not reported by the engine are omitted. Pure. */
 export function timingLines(timings: ChatTimings, clock: AnswerClock): string[] {
   const rows: [string, string | null][] = [
     ["total duration:", seconds(clock.totalMs)],

@@ -1,6 +1,6 @@
 import { printable } from "../../../src/ui/printable.ts";
 
-/** A terminal, or what stands for one in a test. */
+/** A terminal, or its substitute in a test. */
 export interface WrapTarget {
   readonly columns?: number;
   write(text: string): unknown;
@@ -14,8 +14,8 @@ const WIDE =
 const JOINED = /\p{Mark}|\p{Format}/u;
 
 /**
- * Writes text to a terminal as it comes, and lets no word run over the end of a line: one that turns out too long is
- * taken back and begun anew on the next. A word longer than a line is left to the terminal.
+ * Writes text to a terminal as it arrives, and wraps at words: one that turns out too long is erased and rewritten on
+ * the next line. A word longer than a line is left to the terminal.
  */
 export class WordWrap {
   readonly #target: WrapTarget;
@@ -30,7 +30,7 @@ export class WordWrap {
 
   write(text: string): void {
     let out = "";
-    // One cell less: a full line makes some terminals go to the next by themselves.
+    // One cell less: a full line makes some terminals wrap.
     const width = Math.max(2, (this.#target.columns ?? DEFAULT_COLUMNS) - 1);
     for (const character of printable(text)) {
       if (character === "\n") {

@@ -9,7 +9,7 @@ export interface StoreVisit extends AsyncDisposable {
   readonly store: SqliteStore | RedisStore;
 }
 
-/** The store of an installation whose daemon may run. Throws `usage` where there is none. */
+/** The store of an installation whose daemon may be running. Throws `usage` if there is none. */
 export async function visitStore({ env, paths }: CommandContext): Promise<StoreVisit> {
   const { cluster } = await loadConfig({ env, configFile: paths.configFile });
   const store =

@@ -17,9 +17,8 @@ export interface PlannedEdit extends EditedText {
 const NEIGHBOURS = ["n_gpu_layers", "ctx_size"];
 
 /**
- * The edit that brings the report's settings into the model's file: those keys alone, everything else as it is. Null
- * where there is nothing to change. Throws `config_invalid`, with the lines to write by hand, where the model has no
- * file or its layout does not allow it.
+ * The edit that applies the report's settings to the model's file: only those keys. Null if there is nothing to change.
+ * Throws `config_invalid`, with the lines to write by hand, if the model has no file or its layout does not allow it.
  */
 export async function planEdit(
   { file, section, changes, model }: TuneReport,
@@ -40,10 +39,7 @@ export async function planEdit(
   return { file, before, ...setKeys(file, before, section, values, NEIGHBOURS) };
 }
 
-/**
- * Writes the file, whole or not at all, and has a running daemon read it. Throws where somebody else changed it since
- * it was read.
- */
+/** Writes the file atomically, and has a running daemon read it. Throws if it has changed since it was read. */
 export async function applyEdit(edit: PlannedEdit, context: CommandContext): Promise<{ reload: ReloadReport | null }> {
   if ((await readFile(edit.file, "utf8")) !== edit.before) {
     throw new AssistantError("file_exists", `${edit.file} was changed in the meantime, so it was not overwritten.`, {

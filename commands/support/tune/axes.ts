@@ -20,8 +20,7 @@ export interface Bounds {
 
 type TuneAxis = Axis<TuneSettings, Result>;
 
-// Small, as small gains add up along an axis; that the winner is no lucky one is seen at the end, when it is measured
-// once more.
+// Small, as small gains add up along an axis; a lucky winner is detected by the final measurements.
 const MARGIN = 0.01;
 // Another cache type changes answers a little, so that it must be worth it.
 const CACHE_MARGIN = 0.1;
@@ -45,7 +44,7 @@ export function axesFor(bounds: Bounds, start: Result): TuneAxis[] {
     ...(threadsFirst || onGpu ? [] : [threads(bounds)]),
     // On a CPU a batch of 200 ms is small already.
     ...(onGpu && generates && hasMicroBatches ? [microBatch()] : []),
-    // One request alone uses one slot, however many there are.
+    // A single request uses one slot, however many there are.
     ...(objective === "latency" ? [] : [slots(bounds)]),
     ...(generates ? [cacheType()] : []),
     ...(onGpu ? [threads(bounds)] : []),
@@ -120,7 +119,7 @@ const slots = ({ streams }: Bounds): TuneAxis =>
     (at, count) => ({ ...at, slots: count }),
   );
 
-/** f16 and q8_0, which nobody can tell apart; coarser ones change answers and stay the user's own choice. */
+/** f16 and q8_0, which are indistinguishable in practice; coarser ones change answers and are left to the user. */
 const cacheType = (): TuneAxis => ({
   name: "cache",
   margin: CACHE_MARGIN,

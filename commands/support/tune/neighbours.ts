@@ -16,9 +16,9 @@ export const instancesOn = (status: Pick<DaemonStatus, "instances">, device: Pic
     .map((instance) => instance.id);
 
 /**
- * Sees to it that the device is ours: the daemon's instances there would be measured along, and slowed down. With
- * `stop` they are stopped, after their running requests. Throws `model_in_use` where there are some and may stay,
- * or where they are not gone after `waitMs`.
+ * Makes sure that the device is unused: the daemon's instances there would distort the measurements, and be slowed
+ * down. With `stop` they are stopped, after their running requests. Throws `model_in_use` if there are some and they
+ * may stay, or if they have not stopped after `waitMs`.
  */
 export async function clearDevice(
   device: Device,
@@ -63,7 +63,7 @@ async function gone(client: DaemonClient, device: Device, waitMs: number): Promi
   }
 }
 
-/** Instances that the daemon has started on the device in the meantime, because somebody asked. */
+/** Instances that the daemon has started on the device in the meantime, for other requests. */
 export async function intruders(device: Device, context: CommandContext): Promise<readonly string[]> {
   const running = await connectIfRunning(context.paths);
   return running === null ? [] : instancesOn(running.status, device);

@@ -1,13 +1,15 @@
 import { BATCH_TOO_LONG, FAILED, type Standing, USABLE } from "./search.ts";
 
-/** `latency`: one request alone. `throughput`: many at once. `balanced`: both, as the geometric mean of the two. */
+/**
+ * `latency`: a single request. `throughput`: many concurrent ones. `balanced`: both, as the geometric mean of the two.
+ */
 export type Objective = "latency" | "throughput" | "balanced";
 
 /** What one run, or the median of several, showed. Rates are tokens per second. */
 export interface Rates {
-  /** One prompt alone. */
+  /** A single prompt. */
   readonly prefill: number;
-  /** One answer alone; null for embeddings. */
+  /** A single answer; null for embeddings. */
   readonly decode: number | null;
   /** Prompt and answer tokens of all streams together; null where they were not measured. */
   readonly streams: number | null;
@@ -36,7 +38,7 @@ export type Result = Measured | Failure;
 /** The size of a request for which settings are compared, whatever was measured with. Tokens. */
 export const nominal = { prompt: 512, answer: 64 } as const;
 
-/** A prompt is given up between batches only, so one should not last longer than this. */
+/** A prompt is only cancelled between batches, so one should not last longer than this. */
 export const MAX_BATCH_MS = 200;
 
 /**
@@ -59,7 +61,7 @@ export function judge(
   const alone = 1 / (nominal.prompt / rates.prefill + (decode === null ? 0 : answer / decode));
   const together = rates.streams === null ? alone : rates.streams / (nominal.prompt + answer);
   const score = objective === "latency" ? alone : objective === "throughput" ? together : Math.sqrt(alone * together);
-  // Other programs can make a run slower, never faster: the fastest tells most of the machine.
+  // Other programs can make a run slower, never faster: the fastest run is the most informative.
   const batchMs = (batchTokens / Math.max(...runs.map((run) => run.prefill))) * 1000;
   const standing: Standing =
     batchMs <= MAX_BATCH_MS || shortestBatch

@@ -20,9 +20,7 @@ export interface Trial<S, R extends Standing> {
 /** One setting that is varied while the others stay. */
 export interface Axis<S, R extends Standing> {
   readonly name: string;
-  /**
-   * Share by which a value must be better than the one held before it takes its place: what noise alone does not give.
-   */
+  /** Minimum improvement for a value to replace another one: more than noise. */
   readonly margin: number;
   /** Which way is tried first. */
   readonly first: "up" | "down";

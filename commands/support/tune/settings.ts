@@ -11,7 +11,7 @@ export interface TuneSettings {
   readonly cacheTypeV: string;
 }
 
-/** The keys of a model file, in the order in which they are told and written. */
+/** The keys of a model file, in the order in which they are reported and written. */
 const keyNames = {
   threads: "threads",
   slots: "slots",
@@ -58,8 +58,8 @@ export const changesBetween = (
 const GPU_THREADS = 2;
 
 /**
- * Most threads of one instance while `sideBySide` models run on the device, itself among them: its part of
- * `threadBudget`, which is for all instances together. On a GPU they only feed it, whoever else does.
+ * Maximum threads of one instance while `sideBySide` models, including itself, run on the device: its share of
+ * `threadBudget`, which is for all instances together. On a GPU, threads only feed it, so sharing does not matter.
  */
 export const threadShare = (device: Pick<Device, "vendor">, threadBudget: number, sideBySide: number): number =>
   device.vendor === "cpu" ? Math.max(1, Math.floor(threadBudget / sideBySide)) : threadBudget;

@@ -69,7 +69,7 @@ export async function findTarget(name: string, { env, paths }: CommandContext): 
   return { model, modelPath, engine, device, hardware, config };
 }
 
-/** The same that the daemon would use: those it names, else the GPUs, else the CPU. */
+/** The same ones that the daemon would use: those it names, otherwise the GPUs, otherwise the CPU. */
 function devicesOf({ devices: named }: ModelSpec, { devices }: Hardware): readonly Device[] {
   if (named.length > 0) return devices.filter(({ id }) => named.includes(id));
   const gpus = devices.filter(({ vendor }) => vendor !== "cpu");

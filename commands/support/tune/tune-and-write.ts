@@ -12,7 +12,7 @@ import { type TuneReport, type TuneRequest, tune } from "./tune.ts";
 export interface TuneAndWriteOptions extends Omit<TuneRequest, "signal" | "onProgress"> {
   /** Whether the file may be changed; asked once the changes are shown. */
   readonly agreed: (file: string) => Promise<boolean>;
-  /** The answer, and remarks beside it. */
+  /** The result, and remarks in addition to it. */
   readonly print: (line: string) => void;
   readonly say: (line: string) => void;
   readonly progress: ProgressStream;

@@ -91,8 +91,8 @@ const GAIN = 0.03;
 const MEMORY_SHARE = 0.9;
 
 /**
- * Finds the settings with which one instance of the model serves best: alone on its device, with all its threads or
- * with those that it has beside the others. Writes nothing.
+ * Finds the settings with which one instance of the model performs best: alone on its device, with all its threads or
+ * with its share next to other models. Writes nothing.
  */
 export async function tune(request: TuneRequest): Promise<TuneReport> {
   const target = await findTarget(request.model, request.context);
@@ -220,8 +220,8 @@ class Trials {
   }
 
   /**
-   * Measures the winner and what the model has once more, one after the other: of many noisy figures the best is the
-   * one that was lucky. What does not win again, by the medians of all runs, does not replace anything.
+   * Measures the winner and the current settings again, alternately: the best of many noisy figures may just have been
+   * lucky. Settings that do not win again, by the medians of all runs, replace nothing.
    */
   async confirm(
     start: Trial<TuneSettings, Measured>,

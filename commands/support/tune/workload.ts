@@ -42,7 +42,7 @@ export function planWorkload({ kind, contextTokens, streams, runMs }: WorkloadOr
   };
 }
 
-/** A short look at an engine that has just started: pages are in, and the rates are about known. */
+/** Warms up an engine that has just started: pages are loaded, and the rates are roughly known. */
 export const warmUp = (
   socketPath: string,
   kind: ModelKind,
@@ -55,7 +55,7 @@ export const warmUp = (
     signal,
   );
 
-/** One run: a request alone, then `streams` at once. Throws `engine_error`, or the signal's reason. */
+/** One run: a single request, then `streams` at once. Throws `engine_error`, or the signal's reason. */
 export async function measureOnce(socketPath: string, workload: Workload, signal: AbortSignal): Promise<Rates> {
   const alone = await ask(socketPath, workload, signal);
   if (workload.streams === 0) return { prefill: alone.prefill, decode: alone.decode, streams: null };
@@ -134,7 +134,7 @@ async function call(socketPath: string, path: string, body: object, signal: Abor
 const words = ["river", "stone", "cloud", "green", "seven", "north", "paper", "light", "house", "train"];
 let asked = 0;
 
-/** Common words, about one token each, in an order that no cache has seen: the first word alone is a unique number. */
+/** Common words, about one token each, in an order that no cache has seen: the first word is a unique number. */
 function freshText(tokens: number): string {
   asked++;
   return [

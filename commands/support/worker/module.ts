@@ -5,7 +5,7 @@ import { programFile } from "../../../src/core/package.ts";
 
 const SDK = "assistant/worker";
 
-/** In modules of users the SDK has its name, although no package of this name is installed beside them. */
+/** Users' modules import the SDK by its name, although no package of this name is installed next to them. */
 export function knowSdk(): void {
   const url = pathToFileURL(programFile("src/workers/sdk/index")).href;
   registerHooks({

@@ -1,10 +1,7 @@
 import type { TProperties, TSchema } from "typebox";
 import { Type } from "../../core/schema.ts";
 
-/**
- * What the reference system's file says of a key, and what becomes of it here: a row of the table in
- * docs/configuration.md.
- */
+/** A key in the reference system's file, and how it is handled here: a row of the table in docs/configuration.md. */
 export interface SpecNote {
   /** Value in its default file, as TOML; null where it has none. */
   readonly value: string | null;

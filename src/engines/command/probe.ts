@@ -5,7 +5,7 @@ import type { EngineProbe } from "../../core/probe.ts";
 import { speechProbe, transcriptionProbe } from "../audio-probe.ts";
 import { callEngine, parseAnswer, unexpectedAnswer } from "../call.ts";
 
-/** What of an answer is read; everything may be missing. */
+/** The parts of a response that are read; any may be missing. */
 interface Answer {
   readonly choices?: readonly unknown[];
   readonly data?: readonly { readonly embedding?: { readonly length?: number } }[];
@@ -43,8 +43,8 @@ const questions: Readonly<Record<Exclude<KindTraits["probe"], "speech" | "transc
 };
 
 /**
- * How the fleet looks at a server of which nothing is known but that it has OpenAI's API: its health, and whether it
- * answers. There are no slots to be looked at and none to be saved.
+ * Probes a server of which only OpenAI's API is known: its health, and whether it answers. It has no slots to check or
+ * save.
  */
 export function createCommandProbe(model: ModelSpec, { healthPath, servedModel }: CommandSettings): EngineProbe {
   return {
@@ -74,8 +74,8 @@ export function createCommandProbe(model: ModelSpec, { healthPath, servedModel }
 }
 
 /**
- * A server that speaks may know none but its own voices, and asks for one: that it refuses a request without shows that
- * it answers.
+ * A speech server may only have its own voices, and require one: refusing a request without a voice shows that it
+ * responds.
  */
 async function askForSound(
   endpoint: Endpoint,

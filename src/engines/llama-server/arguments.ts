@@ -4,7 +4,7 @@ import { nearestNames } from "../../core/nearest.ts";
 import { refuse, refuseLongSocket, refuseTwoGrammars } from "../honour.ts";
 import { settingArguments } from "./settings.ts";
 
-/** Names that `--chat-template` knows. A wrong one would only be found after the weights were loaded. */
+/** Names supported by `--chat-template`. A wrong one would only be detected after the weights were loaded. */
 const chatTemplates = [
   ..."bailing bailing-think bailing2 chatglm3 chatglm4 chatml command-r deepseek deepseek-ocr deepseek2 deepseek3".split(
     " ",
@@ -60,9 +60,9 @@ export function llamaServerArguments(plan: LaunchPlan): string[] {
     ...(load.mmap ? ["--load-mode", "mmap"] : ["--load-mode", "none"]),
     ...["--cache-type-k", load.cacheTypeK, "--cache-type-v", load.cacheTypeV, "--cache-ram", String(load.hostCacheMib)],
     ...kindArguments[kind](plan),
-    // Its end waits for open streams, and looks at them only when a ping is due: 30 s by default.
+    // On shutdown it waits for open streams, and checks them only when a ping is due: 30 s by default.
     ...["--sse-ping-interval", "5"],
-    // A full context ends an answer; it never forgets the beginning of the prompt.
+    // A full context ends an answer; the beginning of the prompt is never dropped.
     ...["--no-context-shift", "--fit", "off", "--offline", "--no-ui", "--slots", "--metrics", "--log-colors", "off"],
     ...(plan.slotDir === undefined ? [] : ["--slot-save-path", plan.slotDir]),
     ...settingArguments(plan).flatMap(({ args }) => args),
@@ -136,7 +136,7 @@ function samplingArguments(sampling: SamplingDefaults): string[] {
     ...flag("--presence-penalty", sampling.presencePenalty),
     ...flag("--frequency-penalty", sampling.frequencyPenalty),
     ...["--predict", String(sampling.maxTokens)],
-    // Stop strings arrive as they are meant; llama-server would read `\n` in them a second time.
+    // Stop strings are already unescaped; llama-server would interpret `\n` in them again.
     "--no-escape",
     ...sampling.stop.flatMap((text) => ["--reverse-prompt", text]),
     ...(sampling.grammar === "" ? [] : ["--grammar", sampling.grammar]),

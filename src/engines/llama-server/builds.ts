@@ -11,7 +11,7 @@ export interface Build {
   /** Name of its folder, such as `v0.5.0-1a2b3c4d`. */
   readonly version: string;
   readonly path: string;
-  /** Null where the file beside the program is damaged or describes another one. */
+  /** Null if the file next to the program is damaged or describes another one. */
   readonly manifest: BuildManifest | null;
   /** Whether it is the one that is used. */
   readonly current: boolean;
@@ -37,7 +37,7 @@ export async function listBuilds(enginesDir: string): Promise<Build[]> {
     .sort((one, other) => builtAt(other).localeCompare(builtAt(one)) || one.version.localeCompare(other.version));
 }
 
-/** The version that is used; null where there is none, or one that is older than versions are. */
+/** The version in use; null if there is none, or one from before versions existed. */
 export async function currentVersion(enginesDir: string): Promise<string | null> {
   const target = await readlink(builtBinary(enginesDir)).catch(() => null);
   return target === null ? null : basename(dirname(target));
@@ -126,7 +126,7 @@ async function versionOf(program: string, infix: string): Promise<string> {
   return versionName(manifest?.sourceTag ?? "unknown", infix, JSON.stringify(manifest));
 }
 
-/** Whether two versions were compiled alike, and differ at most in the libraries beside the program. */
+/** Whether two versions were compiled alike, and differ at most in the libraries next to the program. */
 export const compiledAlike = (version: string, other: string): boolean =>
   version.slice(version.lastIndexOf("-")) === other.slice(other.lastIndexOf("-"));
 

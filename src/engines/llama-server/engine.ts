@@ -7,10 +7,9 @@ import { type FoundEngine, helpOf } from "./installation.ts";
 import { settingArguments } from "./settings.ts";
 
 /**
- * Threads of GNU OpenMP spin for long at each barrier, as is right where each has a core to itself. When another
- * program takes one of the cores they spin for a thread that is not even running: 2 to 8 tokens/s instead of 15 to 34
- * beside two busy programs on two cores. A thousand rounds, some microseconds, bridge a barrier as quickly on an idle
- * machine.
+ * Threads of GNU OpenMP spin for long at each barrier, which is right if each has its own core. When another program
+ * takes one of the cores, they spin for a thread that is not even running: 2 to 8 tokens/s instead of 15 to 34 next to
+ * two busy programs on two cores. A thousand rounds, some microseconds, are as fast at a barrier on an idle machine.
  */
 const patience = { GOMP_SPINCOUNT: "1000" };
 

@@ -37,9 +37,9 @@ const PROBE_TIMEOUT_MS = 10_000;
 const BUILD_REMEDY = "Run `assistant engine build` to build it from the source that came with the installation.";
 
 /**
- * The llama-server that is used here: the configured one, else the chosen one, else the built one, else the first on
- * `pathVariable`. One that was named but cannot run is the answer too, as unavailable: falling back silently would
- * serve with a program the user did not mean. Runs the binary once (`--version`), milliseconds without a GPU.
+ * The llama-server used here: the configured one, otherwise the selected one, otherwise the built one, otherwise the
+ * first on `pathVariable`. An explicitly named one that cannot run is returned as unavailable: silently falling back
+ * would use a program the user did not mean. Runs the binary once (`--version`), milliseconds without a GPU.
  */
 export async function findLlamaServer(
   folder: EngineFolder,
@@ -84,7 +84,7 @@ async function candidates(
   const { llamaServerPath } = await readEngineChoice(folder);
   if (llamaServerPath !== null) found.push({ path: llamaServerPath, origin: "chosen" });
   const built = builtBinary(folder.enginesDir);
-  // The version itself, not the link to it: a program goes on as what it was started as.
+  // The version itself, not the link to it, so that a running program keeps its files.
   if (await isExecutable(built)) found.push({ path: await realpath(built), origin: "built" });
   for (const folder of pathVariable.split(delimiter)) {
     // A relative entry of the PATH would mean another program in every directory.
@@ -126,7 +126,7 @@ export async function inspectLlamaServer(path: string, origin: EngineOrigin): Pr
   }
   const backends = manifest?.backends ?? (devicesText instanceof Error ? ["cpu"] : backendsOf(devicesText));
   const noticesDisconnects = carriesPatch(manifest, DEPARTED_CLIENTS_PATCH);
-  // It is used all the same, whether or not a new one could be built.
+  // It is used anyway, whether or not a new one could be built.
   const recipe = manifest === null ? null : await currentRecipe().catch(() => null);
   const parts = manifest === null || recipe === null ? null : outdatedParts(manifest, recipe);
   return {
@@ -163,7 +163,7 @@ export function backendsOf(listDevices: string): string[] {
   return ["cpu", ...new Set(names.filter((name) => name !== "cpu" && name !== "blas"))];
 }
 
-/** The flags that the program knows; null where it does not say. */
+/** The flags supported by the program; null if it does not list them. */
 export async function helpOf(path: string): Promise<ReadonlySet<string> | null> {
   const help = await output(path, "--help");
   const flags = typeof help === "string" ? flagsOf(help) : new Set<string>();

@@ -1,8 +1,8 @@
 import { join } from "node:path";
 
 /**
- * Where `assistant engine build` puts its results: one folder for each version, and beside them the link `llama-server`
- * to the program that is used.
+ * Where `assistant engine build` installs: one folder per version, and next to them the link `llama-server` to the
+ * program in use.
  */
 export const buildsFolder = (enginesDir: string): string => join(enginesDir, "llama-server");
 

@@ -60,7 +60,7 @@ function backendPackages(packageRoot: string): string[] {
   return ["cpu", ...["cuda", "vulkan"].filter((backend) => holds(`linux-${arch}-${backend}`))];
 }
 
-/** What the worker is told for `plan`. Throws `config_invalid` on settings that this engine cannot honour. */
+/** The worker's configuration for `plan`. Throws `config_invalid` for settings that this engine does not support. */
 export function workerConfig(plan: LaunchPlan, backends: readonly string[]): WorkerConfig {
   const { load, kind, name, sampling } = plan.model;
   if (traitsOf("node-llama-cpp").programBytes[kind] === undefined) {
@@ -125,7 +125,7 @@ function gpuOf(plan: LaunchPlan, backends: readonly string[]): WorkerConfig["gpu
   if (vendor === "cpu") return null;
   const backend = backendFor(backends, vendor);
   if (backend === "cuda" || backend === "vulkan" || backend === "metal") return backend;
-  // Running on the CPU under a GPU's name would be slow for a reason that nobody could see.
+  // Running on the CPU under a GPU's name would be slow for a hidden reason.
   throw new AssistantError("engine_unavailable", `The embedded engine is installed without support for ${id}.`, {
     remedy: `${BUILD_REMEDY} Or set \`devices = ["cpu"]\` for the model.`,
   });

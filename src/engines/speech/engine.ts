@@ -59,7 +59,7 @@ function availabilityOf({ espeak, sherpa }: SpeechInstallation, nodePath: string
   };
 }
 
-/** What the worker is told for `plan`. Throws `config_invalid` or `engine_unavailable`. */
+/** The worker's configuration for `plan`. Throws `config_invalid` or `engine_unavailable`. */
 export function speechWorkerConfig(
   plan: LaunchPlan,
   found: SpeechInstallation,

@@ -6,7 +6,7 @@ export interface EspeakVoice extends Voice {
 }
 
 const LIST_TIMEOUT_MS = 10_000;
-/** Speaks where nobody chose. */
+/** The default voice. */
 const DEFAULT_VOICE = "en-us";
 
 /** The voices that an espeak-ng has, English first; without those of MBROLA, which need another program. */
@@ -29,6 +29,6 @@ export function parseVoices(table: string): readonly EspeakVoice[] {
       const aliases = [...(others ?? "").matchAll(/\((\S+) \d+\)/g)].map(([, alias]) => alias ?? "");
       return [{ id: language, name: name.replaceAll("_", " "), language, aliases }];
     });
-  // A language may have several; its own name stands for the first, as with `-v`.
+  // A language may have several; its own name means the first, as with `-v`.
   return voices.filter(({ id }, index) => voices.findIndex((other) => other.id === id) === index);
 }

@@ -10,12 +10,12 @@ export interface SpeechInstallation {
   readonly espeak: { readonly program: string; readonly version: string } | null;
   /** Version of sherpa-onnx; null where its package is not installed, or not for this system. */
   readonly sherpa: string | null;
-  /** Folder of espeak-ng's data, which Piper voices need; null where there is none. */
+  /** Folder of espeak-ng's data, which Piper voices need; null if there is none. */
   readonly phonemeData: string | null;
 }
 
 const VERSION_TIMEOUT_MS = 5_000;
-/** Where systems keep espeak-ng's data, besides Debian's folders for each architecture. */
+/** Common locations of espeak-ng's data, in addition to Debian's folders for each architecture. */
 const DATA_FOLDERS = [
   "/usr/share/espeak-ng-data",
   "/usr/lib/espeak-ng-data",

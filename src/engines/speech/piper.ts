@@ -6,7 +6,7 @@ export interface PiperSpeaker extends Voice {
   readonly speaker: number;
 }
 
-/** Those who speak in a Piper voice: one, by the name of its recordings, or several, each with a name. */
+/** The speakers of a Piper voice: one, by the name of its recordings, or several, each with a name. */
 export function piperSpeakers({
   speaker_id_map: names = {},
   num_speakers: count,

@@ -5,7 +5,7 @@ import { espeakVoices } from "./espeak.ts";
 import type { SpeechInstallation } from "./installation.ts";
 import { piperSpeakers } from "./piper.ts";
 
-/** Who speaks in a model. Rejects where the voice cannot be read; of an espeak-ng that is not there nobody does. */
+/** The voices of a model. Rejects if the voice cannot be read; empty if espeak-ng is not installed. */
 export async function listVoices(
   { backend, voice }: SpeechSettings,
   modelPath: string,

@@ -1,8 +1,8 @@
 import { fstatSync } from "node:fs";
 
 /**
- * Ends this process with its parent, or when the parent says so: a daemon that was killed cannot stop its engines, so
- * they notice.
+ * Ends this process with its parent, or when the parent requests it: a killed daemon cannot stop its engines, so they
+ * detect it.
  */
 export function endWithParent(log: (line: string) => void): void {
   const end = (how: string): void => {

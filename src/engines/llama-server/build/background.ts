@@ -1,11 +1,11 @@
 import type { Documents, DocumentType } from "../../../core/documents.ts";
 import { processStartTime } from "../../../core/process.ts";
 
-/** A build that was started without anybody waiting for it. */
+/** A background build. */
 export interface BackgroundBuild {
   readonly state: "running" | "succeeded" | "failed";
   readonly pid: number;
-  /** Tells the process from a later one with the same id. */
+  /** Distinguishes the process from a later one with the same id. */
   readonly processStart: string | null;
   /** How far it is, for people. */
   readonly progress: string;
@@ -15,7 +15,7 @@ export interface BackgroundBuild {
   readonly attempt: string;
   /** Why it failed, or null. */
   readonly problem: string | null;
-  /** Whether somebody has been told how it ended. */
+  /** Whether its outcome has been reported. */
   readonly told: boolean;
 }
 
@@ -37,7 +37,7 @@ const documentType: DocumentType<BackgroundBuild> = {
 export const writeBackgroundBuild = (documents: Documents, build: BackgroundBuild): Promise<void> =>
   documents.write(NAME, documentType, build);
 
-/** Null where there was none, or where it was ended before it was done: the next one goes on from there. */
+/** Null if there was none, or if it was ended early: the next one resumes there. */
 export async function readBackgroundBuild(documents: Documents): Promise<BackgroundBuild | null> {
   const build = await documents.read(NAME, documentType);
   if (build?.state !== "running") return build;
@@ -45,7 +45,7 @@ export async function readBackgroundBuild(documents: Documents): Promise<Backgro
   return start !== null && start === build.processStart ? build : null;
 }
 
-/** How a build in the background has ended, as one sentence that is given once; null where there is no news. */
+/** The outcome of a background build, as one sentence that is reported once; null if there is nothing new. */
 export async function backgroundNews(documents: Documents): Promise<string | null> {
   const build = await readBackgroundBuild(documents);
   if (build === null || build.state === "running" || build.told) return null;
@@ -63,7 +63,7 @@ const firstSentence = (problem: string | null): string => {
 export interface BackgroundFacts {
   /** `[engine] build_in_background`. */
   readonly enabled: boolean;
-  /** Whether models already have a native engine, or somebody has said which program they are to run on. */
+  /** Whether models already have a native engine, or the user has selected a program. */
   readonly settled: boolean;
   /** Tools that a build lacks here. */
   readonly missing: readonly string[];

@@ -19,7 +19,7 @@ import { findToolchain, missingToolchain, type Toolchain } from "./toolchain.ts"
 
 export interface BuildOptions extends ToolOptions {
   readonly enginesDir: string;
-  /** Without our patches; not used by itself, whatever else there is. */
+  /** Without our patches; never used automatically. */
   readonly stock: boolean;
   /** Compile all of llama.cpp, although libraries of it came with the packages. */
   readonly fromSource: boolean;
@@ -27,7 +27,7 @@ export interface BuildOptions extends ToolOptions {
   readonly force: boolean;
   /** Leave the source and object files (about 600 MB) for later inspection. */
   readonly keep: boolean;
-  /** Vendors of the GPUs to build for; none: for the CPU alone. */
+  /** Vendors of the GPUs to build for; none: for the CPU only. */
   readonly gpus: readonly DeviceVendor[];
   /** Compilers at once; null: as many as cores, less where memory is short. */
   readonly jobs: number | null;
@@ -114,7 +114,7 @@ async function lockWork(workRoot: string): Promise<() => Promise<void>> {
   });
 }
 
-/** Folders that a killed build has left, and trees that no build will go on with; `going` is the one that goes on. */
+/** Folders left by a killed build, and trees that no build will resume; `going` is the one to resume. */
 async function removeLeftovers(enginesDir: string, workRoot: string, going: string | null): Promise<void> {
   const builds = buildsFolder(enginesDir);
   for (const name of await readdir(builds).catch(() => []))

@@ -48,8 +48,8 @@ export interface GpuLibrary {
 }
 
 /**
- * The better one first. Each of CUDA's holds machine code for some GPUs and PTX, which the driver has to understand,
- * for the rest; only trying says whether it does.
+ * The better one first. Each CUDA library contains machine code for some GPUs, and PTX for the rest, which the driver
+ * must support; only a test shows whether it does.
  */
 export const gpuLibraries: Readonly<Record<GpuBackend, readonly GpuLibrary[]>> = {
   cuda: [

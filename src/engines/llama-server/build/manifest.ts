@@ -1,7 +1,7 @@
 import { readFile, realpath, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
-/** What lies beside a llama-server that `engine build` made, and says what it is. */
+/** The description next to a llama-server built by `engine build`. */
 export interface BuildManifest {
   /** Version of this file's shape. */
   readonly schema: 1;
@@ -33,8 +33,7 @@ export const DEPARTED_CLIENTS_PATCH = "0001-notice-departed-clients.patch";
 export const CACHE_SCOPES_PATCH = "0005-keep-scopes-apart.patch";
 
 /**
- * The manifest beside `binary`, or beside what it is a link to; null where there is none or it describes another
- * binary.
+ * The manifest next to `binary`, or next to the target of a link; null if there is none or it describes another binary.
  */
 export async function readManifest(binary: string): Promise<BuildManifest | null> {
   try {

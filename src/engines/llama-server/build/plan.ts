@@ -10,13 +10,13 @@ export interface BuildPlan {
   readonly flags: readonly string[];
   readonly backends: readonly string[];
   /**
-   * A backend whose library comes compiled and is put beside the program; null for the CPU alone, and where it is
-   * compiled here.
+   * A backend whose prebuilt library is installed next to the program; null for the CPU only, and if it is compiled
+   * here.
    */
   readonly gpu: GpuBackend | null;
   /** Whether the server is linked against compiled libraries. */
   readonly linked: boolean;
-  /** Names the build and its work folder: an interrupted build goes on only where nothing has changed. */
+  /** Identifies the build and its work folder: an interrupted build is only resumed if nothing has changed. */
   readonly version: string;
 }
 
@@ -29,7 +29,7 @@ export interface PlanWishes {
   readonly gpu: GpuBackend | null;
 }
 
-// No web page, TLS or test programs: the engine is reached over a Unix socket by our gateway alone.
+// No web page, TLS or test programs: the engine is only reached over a Unix socket by our gateway.
 export const commonFlags = [
   "-DCMAKE_BUILD_TYPE=Release",
   "-DBUILD_SHARED_LIBS=OFF",

@@ -2,7 +2,7 @@ export type BuildPhase = "unpack" | "configure" | "compile" | "install" | "fetch
 
 export interface BuildProgress {
   readonly phase: BuildPhase;
-  /** 0–1 of the phase, or null where it cannot be told. */
+  /** 0–1 of the phase, or null if unknown. */
   readonly fraction: number | null;
   /** Milliseconds since the build began. */
   readonly elapsedMs: number;
@@ -16,7 +16,7 @@ export function fractionOf(line: string): number | null {
   return percent ? Math.min(1, Number(percent[1]) / 100) : null;
 }
 
-/** The lines that say why a build failed: compilers' and linkers' errors, else the last ones. */
+/** The lines that explain why a build failed: errors of compilers and linkers, otherwise the last ones. */
 export function reasonOf(lines: readonly string[], limit = 5): string {
   const telling = lines.filter((line) =>
     /\berror\b[: ]|CMake Error|undefined reference|No space left|Killed/iu.test(line),

@@ -2,7 +2,7 @@ import type { BuildManifest } from "./manifest.ts";
 import { commonFlags } from "./plan.ts";
 import { findPatches, pinnedTag } from "./source.ts";
 
-/** What a build is made of on every machine. */
+/** The parts of a build that are the same on every machine. */
 export type Recipe = Pick<BuildManifest, "sourceTag" | "patches" | "flags">;
 
 /** That of this version of Assistant. */
@@ -15,8 +15,8 @@ export async function currentRecipe(): Promise<Recipe> {
 const OF_MACHINE = /^-D(?:GGML_CUDA|CMAKE_CUDA_ARCHITECTURES)=/u;
 
 /**
- * What a build was made with that a new one would not be, for people: "older patches (0002-…)"; null: nothing. One
- * without patches is meant to have none.
+ * How a build differs from a new one, for people: "older patches (0002-…)"; null: it does not. One without patches is
+ * meant to have none.
  */
 export function outdatedParts(build: Recipe, { sourceTag, patches, flags }: Recipe): string | null {
   const isStock = build.patches.length === 0;

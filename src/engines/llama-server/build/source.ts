@@ -16,7 +16,7 @@ export interface Source {
   readonly commit: string;
   readonly patches: readonly { readonly name: string; readonly file: string; readonly sha256: string }[];
   /**
-   * Folder with libllama-common, libllama and ggml's, compiled from this source for this platform; null where there are
+   * Folder with libllama-common, libllama and ggml's, compiled from this source for this platform; null if there are
    * none.
    */
   readonly libraries: string | null;
@@ -48,7 +48,7 @@ export async function findSource(run: RunTool, stock: boolean): Promise<Source> 
   return { bundle, tag, commit: heads.slice(0, 12), patches, libraries };
 }
 
-/** What node-llama-cpp's package for this platform says of its libraries, as far as it is read here. */
+/** The used parts of the description of libraries in node-llama-cpp's package for this platform. */
 interface LibraryMetadata {
   readonly buildOptions?: {
     readonly gpu?: unknown;
@@ -57,16 +57,14 @@ interface LibraryMetadata {
   };
 }
 
-/**
- * The compiled libraries of the release `tag`. Only on Linux, where they are found beside the program that needs them.
- */
+/** The prebuilt libraries of the release `tag`. Only on Linux, where the program finds them in its own folder. */
 async function findLibraries(tag: string): Promise<string | null> {
   if (process.platform !== "linux") return null;
   const folder = packageFolder(`linux-${process.arch}`);
   return folder && librariesIn(folder, tag, false);
 }
 
-/** Where one of node-llama-cpp's packages for platforms has its libraries; null where it is not installed. */
+/** The libraries in one of node-llama-cpp's platform packages; null if it is not installed. */
 export function packageFolder(name: string): string | null {
   try {
     const main = createRequire(import.meta.resolve("node-llama-cpp")).resolve(`@node-llama-cpp/${name}`);
@@ -76,7 +74,7 @@ export function packageFolder(name: string): string | null {
   }
 }
 
-/** `folder`, if its libraries are of the release `tag` and for `gpu` (false: the CPU alone); null otherwise. */
+/** `folder`, if its libraries are of the release `tag` and for `gpu` (false: CPU only); null otherwise. */
 export async function librariesIn(folder: string, tag: string, gpu: string | false): Promise<string | null> {
   try {
     const { buildOptions } = JSON.parse(
@@ -121,7 +119,7 @@ const UNPACK_TIMEOUT_MS = 15 * 60_000;
 /** Unpacks and patches the source into `target`, or leaves it as it is where that was done before. */
 export async function prepareSource(run: RunTool, source: Source, target: string): Promise<void> {
   if (existsSync(target)) return;
-  // Only a complete, patched tree gets the final name: an interrupted unpacking starts anew.
+  // Only a complete, patched tree gets the final name: an interrupted extraction starts over.
   const partial = `${target}.partial`;
   await rm(partial, { recursive: true, force: true });
   await run(

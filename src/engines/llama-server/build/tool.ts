@@ -26,8 +26,8 @@ export const toolRunner =
     (await execa(program, [...args], { ...environment(options), timeout: timeoutMs })).stdout;
 
 /**
- * Runs a long program and hands over each line of its two streams as it comes. Rejects with execa's error when it
- * fails. The signal ends the program and everything it has started: cmake does not tell ninja, nor ninja the compilers.
+ * Runs a long program and reports each line of its two streams as it arrives. Rejects with execa's error if it fails.
+ * The signal ends the program and all its children: cmake does not notify ninja, nor ninja the compilers.
  */
 export async function streamLines(
   program: string,

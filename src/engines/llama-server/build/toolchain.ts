@@ -71,9 +71,7 @@ const distributions: readonly (readonly [id: RegExp, packager: keyof typeof pack
   [/\balpine\b/u, "apk"],
 ];
 
-/**
- * The sentence that tells how to install `missing`. `osRelease` is the text of /etc/os-release, "" where there is none.
- */
+/** How to install `missing`, in a sentence. `osRelease` is the text of /etc/os-release, "" if there is none. */
 export function installAdvice(missing: readonly ToolName[], platform: NodeJS.Platform, osRelease: string): string {
   if (platform === "darwin") {
     const lines: string[] = [];

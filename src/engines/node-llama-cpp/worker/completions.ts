@@ -26,7 +26,7 @@ import { refuseUnsupported, type Sampling, samplingOf } from "./sampling.ts";
 import type { HeldSlot } from "./slots.ts";
 import { toolsOf } from "./tools.ts";
 
-/** Where an answer goes. The first call decides the status; after it no error can change it. */
+/** The destination of an answer. The first call fixes the status; after it no error can change it. */
 export interface Output {
   json(body: object): void;
   /** One server-sent event. A promise: the client reads more slowly than the model writes. */
@@ -223,7 +223,7 @@ async function end(
   const usage = usageOf(request, answers);
   if (envelope.dialect === "chat" && !request.includeUsage) await output.event({ ...finish, timings });
   else if (envelope.dialect === "chat") await output.event(finish, { ...usageChunk(envelope, usage), timings });
-  // llama-server always tells the usage of a text completion, in its last choice.
+  // llama-server always reports the usage of a text completion, in its last choice.
   else
     await output.event({ ...finish, ...{ usage: (usageChunk(envelope, usage) as { usage: object }).usage }, timings });
   output.done();

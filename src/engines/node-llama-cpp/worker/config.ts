@@ -1,7 +1,7 @@
 import type { LlamaSettings } from "../../../core/llama.ts";
 import type { ModelKind, SamplingDefaults } from "../../../core/model.ts";
 
-/** What the worker program is told, as JSON in its only argument. */
+/** The worker program's configuration, as JSON in its only argument. */
 export interface WorkerConfig {
   readonly socketPath: string;
   readonly modelPath: string;

@@ -11,7 +11,7 @@ export interface Job {
   /** Most tokens of the answer; the context's rest where that is less. */
   readonly maxTokens: number;
   readonly detokenize: Detokenize<Token>;
-  /** Reads this answer alone. */
+  /** Used only for this answer. */
   readonly reader: AnswerReader;
   /** Alternatives of each token whose probabilities are wanted; null: no probabilities at all. */
   readonly logprobs: number | null;
@@ -20,14 +20,14 @@ export interface Job {
   /** Whether tokens that the slot still holds need no evaluation. */
   readonly cachePrompt: boolean;
   options(tokens: readonly Token[]): SequenceEvaluateOptions;
-  /** Whether the likeliest token is always taken. */
+  /** Whether the most likely token is always chosen. */
   readonly isGreedy: boolean;
 }
 
 /** The instance's facts that generation needs. */
 export interface Evaluation {
   readonly contextTokens: number;
-  /** Most prompt tokens to evaluate before the next look at the signal. */
+  /** Maximum prompt tokens to evaluate before checking the signal again. */
   readonly chunkTokens: () => number;
   /** Told of every step: decoding one token, or `tokens` of a prompt. */
   readonly onStep: (tokens: number, ms: number) => void;
@@ -86,7 +86,7 @@ export async function generate(
     }
     return await answer(sequence, held.work, job, evaluation, signal, listener);
   } catch (error) {
-    // After a failed evaluation nobody knows which tokens the sequence holds.
+    // After a failed evaluation, the content of the sequence is unknown.
     if (!signal.aborted) await sequence.clearHistory();
     throw error;
   }
@@ -182,8 +182,8 @@ async function* tokensOf(
 }
 
 /**
- * Drops what the sequence holds beyond the prompt's beginning. Returns how many tokens need no evaluation; never all of
- * them.
+ * Drops the content of the sequence beyond the common prefix with the prompt. Returns how many tokens need no
+ * evaluation; never all of them.
  */
 async function keepCommonPrefix(sequence: LlamaContextSequence, job: Job): Promise<number> {
   const common = job.cachePrompt ? sequence.compareContextTokens([...job.tokens]).firstDifferentIndex : 0;

@@ -35,8 +35,8 @@ export function requireLogprobs(sequence: LlamaContextSequence | null): void {
 }
 
 /**
- * The probability of `token` after what the sequence holds, before any sampling. node-llama-cpp gives the logits of a
- * step either as they are or after sampling: the last token is evaluated once more for them.
+ * The probability of `token` given the content of the sequence, before any sampling. node-llama-cpp returns the logits
+ * of a step either unmodified or after sampling, so the last token is evaluated again for them.
  */
 export async function logprobAt(
   sequence: LlamaContextSequence,
@@ -56,8 +56,8 @@ export async function logprobAt(
 }
 
 /**
- * The likeliest token after `start`, then the likeliest after that, and so on, each with its probability out of the
- * same evaluation: where nothing is sampled, the logits of a step are as they were.
+ * The most likely token after `start`, then the most likely one after that, and so on, each with its probability from
+ * the same evaluation: without sampling, the logits of a step are unmodified.
  */
 export async function* likeliest(
   sequence: LlamaContextSequence,

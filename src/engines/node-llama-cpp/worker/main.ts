@@ -4,7 +4,7 @@ import { endWithParent } from "../../worker/parent.ts";
 import type { WorkerConfig } from "./config.ts";
 import { createSurface, type Serving } from "./server.ts";
 
-/** The embedded engine's program: loads one model and serves it on a Unix socket until its parent ends or says so. */
+/** The embedded engine's program: loads one model and serves it on a Unix socket until its parent exits or stops it. */
 const log = (line: string): void => void process.stderr.write(`${line}\n`);
 
 const config = JSON.parse(process.argv[2] ?? "null") as WorkerConfig | null;

@@ -30,8 +30,7 @@ export interface LoadedModel {
 }
 
 /**
- * Loads weights and contexts. Nothing is built, downloaded or made smaller: what was asked for is what runs, or an
- * error.
+ * Loads weights and contexts. Nothing is built, downloaded or reduced: the requested settings are used, or it fails.
  */
 export async function loadModel(
   config: WorkerConfig,

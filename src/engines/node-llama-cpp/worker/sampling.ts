@@ -74,7 +74,7 @@ export function refuseUnsupported(body: Body): void {
 export interface Sampling {
   /** Stop strings that end a structured answer; they belong to the grammar and not to the request. */
   readonly structureStops: readonly string[];
-  /** Whether the likeliest token is always taken, whatever came before. */
+  /** Whether the most likely token is always chosen, whatever came before. */
   readonly isGreedy: boolean;
   /**
    * `answer` numbers the answers of one request; `tokens` is read for the repetition penalties, and `constraint` before
@@ -197,7 +197,7 @@ function grammarOf(body: Body, defaults: SamplingDefaults, llama: Llama): LlamaG
   return null;
 }
 
-/** Grammars for the text of calls, which change while an answer is made. */
+/** Grammars for the text of calls, which change during an answer. */
 function callGrammars(
   { functions }: ToolRequest,
   llama: Llama,

@@ -126,7 +126,7 @@ function text(schema: Body, at: string): Loose {
 function object(schema: Body, at: string): Loose {
   const properties = isObject(schema.properties) ? schema.properties : {};
   const required: unknown[] = Array.isArray(schema.required) ? schema.required : [];
-  // The grammar writes every listed property, so that `required` holds by itself, but it cannot invent one.
+  // The grammar writes every listed property, so `required` is always satisfied, but it cannot invent one.
   for (const name of required)
     if (typeof name !== "string" || !(name in properties))
       throw unsupported(`\`required\` with ${JSON.stringify(name)}, which is no property (at ${at}),`);

@@ -26,14 +26,15 @@ interface Call {
 
 type Route = (serving: Serving, call: Call) => Promise<void> | void;
 
-/** The surface of llama-server, as far as Assistant uses it; docs/engines.md lists it. */
+/** llama-server's HTTP interface, as far as Assistant uses it; see docs/engines.md. */
 export function createSurface(
   config: WorkerConfig,
   serving: () => Serving | null,
   log: (line: string) => void,
 ): Server {
   const routes = table(config, log);
-  // A client that has sent its request and then shuts its side down has left: Node ends such connections by itself.
+  // A client that shuts down its side after sending a request has disconnected: Node ends such connections
+  // automatically.
   const server = createServer((request, response) => void handle(routes, serving, request, response, log));
   Object.assign(server, { requestTimeout: 0, headersTimeout: 0, timeout: 0, keepAliveTimeout: 5000 });
   return server;
@@ -150,7 +151,7 @@ const notServed = ({ kind }: WorkerConfig, asked: ModelKind): SurfaceError =>
     `This instance serves ${modelKinds[kind].noun}, which does not ${modelKinds[asked].verb}.`,
   );
 
-/** As llama-server tells it, so that one reader understands both. */
+/** In llama-server's format, so that one parser handles both. */
 function slotBody({ id, busy, work }: Slot, contextTokens: number): object {
   const base = { id, n_ctx: contextTokens, speculative: false, is_processing: busy };
   if (!work) return base;

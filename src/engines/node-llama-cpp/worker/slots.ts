@@ -16,11 +16,11 @@ export interface Slot {
   busy: boolean;
   lastUsed: number;
   work: SlotWork | null;
-  /** Whose prompt the sequence holds: it is of no use to a request of another scope. */
+  /** The scope of the sequence's prompt, which must not be used for another scope. */
   scope: string;
 }
 
-/** A slot in use. Disposing gives it to whoever waits longest. */
+/** A slot in use. Disposing gives it to the longest waiting request. */
 export interface HeldSlot extends Disposable {
   readonly slot: Slot;
   readonly work: SlotWork;
@@ -108,9 +108,9 @@ export class Slots {
 }
 
 /**
- * The idle slot whose cached text the prompt continues; else an empty one, else the one unused for longest. A slot that
- * shares only a small part of what it holds (a system prompt, say) is not taken for that: the conversation in it would
- * be lost for little.
+ * The idle slot whose cached text the prompt continues; otherwise an empty one, otherwise the least recently used one.
+ * A slot that shares only a small part of its content (a system prompt, say) is not chosen for that: its conversation
+ * would be lost for little.
  */
 export function bestSlot(slots: readonly Slot[], tokens: readonly Token[], scope = ""): Slot | null {
   let best: Slot | null = null;

@@ -1,7 +1,7 @@
 /**
- * Keeps the slots of an instance in step: who has its token waits for the others that are being evaluated. Otherwise
- * the first one's next token is evaluated alone, while the rest are still being sampled, and each step costs two
- * evaluations instead of one.
+ * Keeps the slots of an instance in step: a slot with a token waits for the others that are being evaluated. Otherwise
+ * its next token is evaluated alone, while the rest are still being sampled, and each step costs two evaluations
+ * instead of one.
  */
 export class Steps {
   #running = 0;

@@ -82,7 +82,7 @@ function firstStop(text: string, stops: readonly string[]): [stop: string | null
   return found;
 }
 
-/** Length of the longest end of `text` that is the beginning of a stop string. */
+/** Length of the longest suffix of `text` that is a prefix of a stop string. */
 export function openStop(text: string, stops: readonly string[]): number {
   let longest = 0;
   for (const stop of stops) {

@@ -14,10 +14,10 @@ const CALM_MS = 2000;
 const FIRST_STEPS = 4;
 
 /**
- * Keeps the threads of an evaluation from waiting for each other in vain. They spin at every barrier, hundreds of times
- * a token; when another program takes one of their cores, the rest spin until it is given back, and two threads become
- * twenty times slower than one. So the engine watches its steps, goes on with one thread where more are slower, and
- * tries again after a while.
+ * Keeps the threads of an evaluation from waiting for each other needlessly. They spin at every barrier, hundreds of
+ * times per token; when another program takes one of their cores, the rest spin until it is returned, and two threads
+ * become twenty times slower than one. So the engine measures its steps, continues with one thread if more are slower,
+ * and tries again after a while.
  */
 export class ThreadGovernor {
   readonly #most: number;
@@ -40,7 +40,7 @@ export class ThreadGovernor {
     return this.#single ? 1 : this.#most;
   }
 
-  /** Tells that a step took `ms`. `kind` names what is comparable; `now` is monotonic milliseconds. */
+  /** Records that a step took `ms`. `kind` groups comparable steps; `now` is monotonic milliseconds. */
   observe(kind: string, ms: number, now: number): void {
     if (this.#most === 1) return;
     const timing = this.#timings.get(kind) ?? { all: null, one: null, best: Number.POSITIVE_INFINITY };

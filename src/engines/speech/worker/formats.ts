@@ -14,10 +14,10 @@ interface Samples {
   readonly bytes: number | null;
 }
 
-/** A format of sound, and how samples become it. */
+/** An audio format, and how samples are encoded. */
 export interface Format {
   readonly contentType: string;
-  /** Takes samples, gives the encoded sound, and ends with it. Its errors are errors of the stream. */
+  /** Takes samples, emits encoded audio, and ends with it. Its errors are errors of the stream. */
   encoder(samples: Samples, signal: AbortSignal): Duplex;
 }
 
@@ -136,7 +136,7 @@ function run(program: string, args: readonly string[], signal: AbortSignal): Dup
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     said = (said + text).slice(-500);
   });
-  // Aborted: whoever aborted knows. Else it could not be run.
+  // Aborted deliberately, or it could not be run.
   child.once("error", (error) => stream.destroy(error));
   child.once("exit", (code) => {
     if (code !== 0) stream.destroy(new Error(`${program} ended with ${code ?? "a signal"}: ${said.trim()}`));

@@ -8,7 +8,7 @@ import { openSherpa } from "./sherpa-synthesizer.ts";
 import type { Speaker } from "./speak.ts";
 import type { Synthesizer } from "./synthesizer.ts";
 
-/** The speech engine's program: loads one voice and serves it on a Unix socket until its parent ends or says so. */
+/** The speech engine's program: loads one voice and serves it on a Unix socket until its parent exits or stops it. */
 const log = (line: string): void => void process.stderr.write(`${line}\n`);
 
 const config = JSON.parse(process.argv[2] ?? "null") as SpeechWorkerConfig | null;

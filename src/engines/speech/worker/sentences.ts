@@ -1,7 +1,4 @@
-/**
- * Longest piece that is spoken at once: a client that has gone, and one that waits for the first sound, wait no longer
- * than for this.
- */
+/** Longest piece that is spoken at once: the maximum delay of a cancellation, and of the first audio. */
 const MAX_CHARACTERS = 300;
 
 /**
@@ -25,7 +22,7 @@ function parts(sentence: string): string[] {
     const within = rest.slice(0, MAX_CHARACTERS);
     const mark = Math.max(...MARKS.map((each) => within.lastIndexOf(each)));
     const space = within.lastIndexOf(" ");
-    // Where nothing is to be found, not within a character that takes two places.
+    // If there is no boundary, not within a surrogate pair.
     const end = mark > 0 ? mark + 1 : space > 0 ? space : within.replace(/[\uD800-\uDBFF]$/, "").length;
     found.push(rest.slice(0, end));
     rest = rest.slice(end).trim();

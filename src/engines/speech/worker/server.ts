@@ -73,7 +73,7 @@ async function answer(
   }
 }
 
-/** As llama-server tells it, with samples for tokens, so that one reader sees the progress of all engines. */
+/** In llama-server's format, with samples for tokens, so that one parser reads the progress of all engines. */
 const slotBody = ({ id, busy, samples, task }: SpeechSlots["all"][number]): object => ({
   id,
   is_processing: busy,
@@ -85,7 +85,7 @@ function fail(response: ServerResponse, error: unknown, log: Log): void {
   const message = error instanceof Error ? error.message : String(error);
   const known = error instanceof SurfaceError ? error : new SurfaceError(500, "server_error", message);
   if (known.type === "server_error") log(`error: ${error instanceof Error ? (error.stack ?? message) : message}`);
-  // Half a sound with an error behind it would be a sound: the broken connection says that it is not whole.
+  // Partial audio followed by an error would still be audio: the broken connection shows that it is incomplete.
   if (response.headersSent) response.destroy();
   else json(response, known.body, known.status);
 }

@@ -43,14 +43,14 @@ export async function openSherpa(config: SherpaConfig, threads: number): Promise
       signal.throwIfAborted();
       const { speaker } = speakers.find((one) => one.id === id) as PiperSpeaker;
       const { samples } = await voice.generateAsync({ text: sentence, sid: speaker, speed });
-      // A sentence cannot be interrupted; what nobody waits for is not worth its conversion.
+      // A sentence cannot be interrupted; audio that is no longer needed is not worth converting.
       signal.throwIfAborted();
       return toInt16(samples);
     },
   };
 }
 
-/** sherpa-onnx reads files alone, and only while it loads. */
+/** sherpa-onnx only reads files, and only while loading. */
 async function load(
   config: SherpaConfig,
   piper: PiperConfig,

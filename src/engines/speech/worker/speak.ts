@@ -116,7 +116,7 @@ export async function speak(
   response.end();
 }
 
-/** OpenAI's events: a part of the sound each, and the end. */
+/** OpenAI's events: one per part of the audio, and the end. */
 const eventsOf = ({ characters }: Order) =>
   async function* (sound: AsyncIterable<Buffer>): AsyncGenerator<string> {
     for await (const part of sound) yield event({ type: "speech.audio.delta", audio: part.toString("base64") });

@@ -1,6 +1,6 @@
 import type { Voice } from "../../../core/engine.ts";
 
-/** Turns sentences into sound. */
+/** Converts sentences to audio. */
 export interface Synthesizer {
   /** Hz, of all voices. */
   readonly sampleRate: number;
