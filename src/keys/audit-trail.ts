@@ -7,7 +7,7 @@ const auditCollection: CollectionSpec<AuditEntry> = { name: "audit", indexes: { 
 /** Records are never changed, and deleted after this time. */
 const KEPT_MS = 400 * 86_400_000;
 
-/** Who changed what: an append-only list in the store. */
+/** An append-only list in the store of who changed what. */
 export class AuditTrail {
   readonly #store: Store;
   readonly #records: Collection<AuditEntry>;

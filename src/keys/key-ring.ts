@@ -22,16 +22,16 @@ import {
 export interface KeyRingOptions {
   readonly store: Store;
   readonly paths: Pick<Paths, "dataDir">;
-  /** Where those of a shared store are kept beside it. Default: nowhere. */
+  /** Where the keys of a shared store are cached locally. Default: nowhere. */
   readonly documents?: Pick<Documents, "read" | "write"> | null;
-  /** The keys of the configuration, which stored ones stand beside. */
+  /** The keys of the configuration, in addition to stored ones. */
   readonly configured: () => readonly ApiKey[];
   readonly clock?: Pick<Clock, "now">;
   /** Ends what a tenant has running, before its records are deleted. Default: nothing runs. */
   readonly endWorkOf?: (tenant: string) => Promise<void>;
 }
 
-/** What is kept of a key that is gone: what was used, and who changed what. */
+/** Records kept for a deleted key: its usage, and the audit trail. */
 const KEPT = { except: ["usage", "audit"] } as const;
 
 /** The keys of a shared store as they were read last: hashes, as in the store. */
@@ -80,7 +80,7 @@ export class KeyRing {
     return this.#all.keys;
   }
 
-  /** What somebody should know, one sentence each. */
+  /** Problems that should be reported, one sentence each. */
   get problems(): readonly string[] {
     const { paths, store } = this.#options;
     if (this.#stored[0] === NOBODY && !this.#isRead)
@@ -161,7 +161,7 @@ export class KeyRing {
     checkOrder(order, now);
     const { name, ...settings } = order;
     if (configured().some((key) => key.name === name)) throw exists(name, "in the configuration");
-    // Whoever gets the name would read them.
+    // A new key with that name could read them.
     if ((await this.#records.get(name)) === null && (await store.hasRecordsOf(name, KEPT))) throw hasLeftovers(name);
     const { secret, ...kept } = newSecret();
     const record: KeyRecord = { ...settings, ...kept, createdAt: now };

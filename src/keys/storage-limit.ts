@@ -2,7 +2,7 @@ import type { ApiKey, StorageSettings } from "../core/config.ts";
 import type { Holding } from "../core/store.ts";
 import { LOCAL } from "./record.ts";
 
-/** How much a tenant may have stored; null: this machine's own user, who may fill the disk. */
+/** A tenant's storage limit; null: none, for this machine's own user. */
 export function storageLimitOf(tenant: string, keys: readonly ApiKey[], { perKey }: StorageSettings): Holding | null {
   if (tenant === LOCAL) return null;
   const key = keys.find(({ name }) => name === tenant);

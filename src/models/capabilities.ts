@@ -43,9 +43,9 @@ const REASONS =
   /<think>|<\/think>|\[THINK\]|<seed:think>|<\|channel\|>|<\|inner_prefix\|>|enable_thinking|reasoning_(content|effort)|thinking_budget/;
 
 /**
- * The capabilities that one GGUF file shows by its header. Always has `type`: `chat`, `embedding` or `rerank`, or, for
- * files that are no model by themselves, `projector`, `adapter` or `image`. Chat models also have `tools`, `reasoning`,
- * `infill`, `vision` and `audio`; the last two come with a projector (`withProjector`).
+ * The capabilities indicated by a GGUF file's header. Always has `type`: `chat`, `embedding` or `rerank`, or, for files
+ * that are not models by themselves, `projector`, `adapter` or `image`. Chat models also have `tools`, `reasoning`,
+ * `infill`, `vision` and `audio`; the last two require a projector (`withProjector`).
  */
 export function capabilitiesOf(facts: CapabilityFacts): Capabilities {
   const type = typeOf(facts);
@@ -98,7 +98,7 @@ export function offeredBy(
   const isKnown = weights !== null && weights.architecture !== null && command === undefined;
   if (!isKnown || !modelKinds[kind].generates) return capabilities;
   const { tools, reasoning, ...others } = weights.capabilities;
-  // With a built-in template the file's own does not count. ChatML has no tools; of the others the engine knows.
+  // With a built-in template, the file's own does not count. ChatML has no tools; the engine knows about the others.
   const ofTemplate =
     load.chatTemplate === ""
       ? { tools, reasoning }

@@ -22,7 +22,7 @@ export async function checkAdapters({ llama }: Pick<LoadSettings, "llama">): Pro
 }
 
 /**
- * Bytes of projector and adapters, which an instance loads whole beside its weights; those that are missing count
+ * Bytes of projector and adapters, which an instance loads completely in addition to its weights; missing ones count
  * nothing.
  */
 export async function companionBytes({ projectorPath, llama }: LoadSettings): Promise<number> {

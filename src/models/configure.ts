@@ -26,15 +26,15 @@ export interface Place {
   readonly store: ModelStore;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly configFile: string;
-  /** Looked at only where a model file has to be written. */
+  /** Only used if a model file must be written. */
   hardware(): Hardware | Promise<Hardware>;
   /** Whether there is a native engine: the embedded one takes no projector. */
   hasNativeEngine(): Promise<boolean>;
 }
 
 /**
- * Sees to it that a pulled model can be run: finds the configured model that uses its file, or writes a model file that
- * fits this machine. A broken configuration does not undo the pull; it is told instead.
+ * Makes sure that a pulled model can be run: finds the configured model that uses its file, or writes a model file that
+ * fits this machine. A broken configuration does not undo the pull; it is reported instead.
  */
 export async function configurePulled(
   pulled: PulledModel,

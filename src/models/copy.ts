@@ -62,7 +62,7 @@ async function linkOrCopy(from: string, to: string): Promise<void> {
   }
 }
 
-/** Where a model goes: a file, or a folder for one of several files. */
+/** The destination of a model: a file, or a folder for one of several files. */
 export interface Exported {
   readonly name: string;
   readonly files: readonly string[];
@@ -82,7 +82,7 @@ export async function exportModel(
     onFile,
   }: {
     readonly force: boolean;
-    /** `to` is a folder, which is made where it is not there. */
+    /** `to` is a folder, which is created if needed. */
     readonly asFolder?: boolean;
     onFile?(file: string, index: number, count: number): void;
   },

@@ -4,8 +4,8 @@ import { keepCompiledCode } from "../core/package.ts";
 import type { EstimateAnswer, EstimateJob } from "./estimates.ts";
 
 /**
- * A separate process for estimates: reading them loads a library that would stay in the daemon's memory for ever.
- * Jobs come as JSON on standard input, answers go as JSON to standard output; a file that cannot be read has none.
+ * A separate process for estimates: they load a library that would stay in the daemon's memory forever. Jobs arrive as
+ * JSON on standard input, results are written as JSON to standard output; an unreadable file has none.
  */
 keepCompiledCode();
 if (process.argv[2] === "background") setPriority(constants.priority.PRIORITY_BELOW_NORMAL);

@@ -74,7 +74,7 @@ export class Estimates {
 
   /** The estimates of these jobs that are kept, by key. Reads the document once; never rejects. */
   async recall(jobs: readonly EstimateJob[]): Promise<Map<string, MemoryEstimate | null>> {
-    // One that cannot be read is made again.
+    // An unreadable one is computed again.
     this.#known ??= new Map(await this.#documents.read(NAME, estimatesDocument).catch(() => null));
     const found = new Map<string, MemoryEstimate | null>();
     for (const { key } of jobs) {
@@ -121,7 +121,7 @@ export async function estimateApart(
   return answer?.estimate ?? null;
 }
 
-/** `awaited`: somebody waits for the answer, so that the process does not step back behind all others. */
+/** `awaited`: a caller is waiting, so the process does not run at low priority. */
 async function compute(
   jobs: readonly EstimateJob[],
   urgency: "awaited" | "background",
@@ -138,7 +138,7 @@ async function compute(
   const ended = new Promise<number | null>((resolve, reject) => child.once("error", reject).once("close", resolve));
   // It has no pipes then, such as where no file descriptor was left for them.
   if (child.pid === undefined) await ended;
-  // A child that dies early breaks the pipe; its exit code says so.
+  // A child that dies early breaks the pipe; its exit code is reported.
   child.stdin.on("error", () => {}).end(JSON.stringify(jobs));
   const [out, complaint, code] = await Promise.all([text(child.stdout), text(child.stderr), ended]);
   if (code !== 0)

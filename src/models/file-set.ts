@@ -25,13 +25,13 @@ const PART = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/i;
 const PROJECTOR = /mmproj/i;
 /** Importance matrices and the like are GGUF files too, and no models. */
 const NO_MODEL = /imatrix/i;
-/** A projector is small beside its model; in half precision it works on every backend. */
+/** A projector is small next to its model; in half precision it works on every backend. */
 const PROJECTOR_ORDER = [/(^|[^b])f16/i, /bf16/i, /q8_0/i, /f32/i];
 
 export const isPart = (file: string): boolean => PART.test(file);
 const isProjector = (file: string): boolean => PROJECTOR.test(basename(file));
 
-/** The names of all parts of the model that `file` is a part of, or `file` alone. */
+/** The names of all parts of the model that `file` belongs to, or just `file`. */
 export function partsOf(file: string): [string, ...string[]] {
   const [, stem, , count] = PART.exec(file) ?? [];
   if (stem === undefined || count === undefined || Number(count) < 1) return [file];
@@ -60,7 +60,7 @@ export function modelsAmong(files: readonly string[]): { readonly models: FileSe
   return { models, missing };
 }
 
-/** The projector to take where there are several precisions of it. */
+/** The projector to use if there are several precisions of it. */
 export function projectorAmong(files: readonly string[]): string | null {
   const all = files.filter((file) => /\.gguf$/i.test(file) && isProjector(file));
   const [preferred] = PROJECTOR_ORDER.flatMap((precision) => all.filter((file) => precision.test(basename(file))));

@@ -15,7 +15,7 @@ export type FitSettings = Pick<
   readonly cpuMoeLayers?: number;
 };
 
-/** Bytes of one part, where they lie. */
+/** Bytes of one part, where it is stored. */
 export interface MemoryShare {
   readonly hostBytes: number;
   readonly gpuBytes: number;
@@ -32,9 +32,8 @@ export interface MemoryEstimate {
 }
 
 /**
- * Of a GPU's memory, what a process takes for the driver's context, kernels and cuBLAS, besides llama.cpp's own: 543
- * and 613 MB were measured for two models on an H200 with CUDA 12. Apple's GPUs share the host's memory and need none
- * of it.
+ * GPU memory of a process for the driver's context, kernels and cuBLAS, in addition to llama.cpp's own: 543 and 613 MB
+ * were measured for two models on an H200 with CUDA 12. Apple's GPUs share the host's memory and need none of it.
  */
 const GPU_CONTEXT_BYTES = process.platform === "darwin" ? 0 : 550e6;
 
@@ -107,10 +106,10 @@ interface Shape {
 }
 
 /**
- * Bytes of a CPU's compute buffers that are really touched. llama.cpp reserves room for the logits of a whole
- * micro-batch (100 MB for a vocabulary of 49,152), but only the last token's are written, and untouched pages
- * take no memory. An encoder evaluates the inputs of all slots together, as far as they fit a micro-batch, and keeps
- * four attention matrices over all of its tokens.
+ * Bytes of a CPU's compute buffers that are actually touched. llama.cpp reserves room for the logits of a whole
+ * micro-batch (100 MB for a vocabulary of 49,152), but only the last token's are written, and untouched pages take no
+ * memory. An encoder evaluates the inputs of all slots together, as far as they fit a micro-batch, and keeps four
+ * attention matrices over all of its tokens.
  */
 function activationBytes(
   { microBatchTokens, contextTokens, slots, kind }: FitSettings,

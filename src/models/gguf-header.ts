@@ -27,7 +27,7 @@ export interface GgufHeader {
   /** Without those that a projector adds (`withProjector`). */
   readonly capabilities: Capabilities;
   readonly trainContextTokens: number | null;
-  /** Counted from the tensors, of this file alone or (`checkGguf`, `readModelFacts`) of all parts. */
+  /** Counted from the tensors of this file or, for `checkGguf` and `readModelFacts`, of all parts. */
   readonly parameters: number;
   /** It has a classification head, with which it ranks documents. */
   readonly ranks: boolean;
@@ -56,8 +56,9 @@ export async function withOtherParts(file: string, header: GgufHeader, read: Rea
 }
 
 /**
- * Checks that `file` is a whole GGUF file, by comparing its length with where its tensors end. Reads the header alone,
- * in tens of milliseconds for a large vocabulary. Throws `model_invalid` with what the file is instead, or lacks.
+ * Checks that `file` is a complete GGUF file, by comparing its length with the end of its tensors. Reads only the
+ * header, in tens of milliseconds for a large vocabulary. Throws `model_invalid` with what the file is instead, or
+ * lacks.
  */
 export async function readGguf(file: string, shownAs: string = file): Promise<GgufHeader> {
   await using handle = await open(file, "r");
@@ -74,8 +75,8 @@ export async function readGguf(file: string, shownAs: string = file): Promise<Gg
 }
 
 /**
- * Whether a file says nothing of a model, which its first bytes tell: it is no GGUF file, or one without metadata and
- * tensors. Rejects where it cannot be read.
+ * Whether a file contains no model, judged by its first bytes: it is not a GGUF file, or one without metadata and
+ * tensors. Rejects if it cannot be read.
  */
 export async function holdsNoModel(file: string): Promise<boolean> {
   await using handle = await open(file, "r");
@@ -84,7 +85,7 @@ export async function holdsNoModel(file: string): Promise<boolean> {
   return !isGguf || bytesRead < COUNTS_END || buffer.subarray(COUNTS_START).every((byte) => byte === 0);
 }
 
-/** Where a header counts its tensors and its metadata, behind magic and version. */
+/** The position of the counts of tensors and metadata in a header, after magic and version. */
 const COUNTS_START = 8;
 const COUNTS_END = 24;
 
@@ -152,8 +153,8 @@ async function checkParts(file: string, { number, count }: NonNullable<GgufHeade
 }
 
 /**
- * Bytes of the header at the beginning of a file, or null where `head` ends within it. Throws `model_invalid` for what
- * is no GGUF file.
+ * Bytes of the header at the beginning of a file, or null if `head` ends within it. Throws `model_invalid` for anything
+ * but a GGUF file.
  */
 export function headerBytes(head: Buffer, shownAs: string): number | null {
   checkMagic(head, shownAs);
@@ -174,7 +175,7 @@ interface ParsedHeader extends Omit<GgufHeader, "bytes"> {
 
 /** Enough for most headers; a larger one is read again, four times as much of it. */
 const FIRST_READ_BYTES = 2 ** 20;
-/** No header is longer; the lengths in a damaged one may say so. */
+/** No header is longer, but the lengths in a damaged one may be. */
 const MAX_HEADER_BYTES = 2 ** 28;
 
 async function parseHeader(handle: FileHandle, size: number, shownAs: string): Promise<ParsedHeader> {

@@ -20,8 +20,8 @@ const ARRAY = 9;
 const U64 = 10;
 
 /**
- * Stands for an array of texts with a token that begins what is before a gap, by which llama.cpp knows models that fill
- * gaps.
+ * Replaces an array of strings that contains a fill-in-the-middle prefix token, by which llama.cpp recognises models
+ * with infill.
  */
 export const INFILL = Symbol("infill");
 const INFILL_TOKENS = ["<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<PRE>", "▁<PRE>", "<｜fim▁begin｜>"].map(

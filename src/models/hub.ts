@@ -14,7 +14,7 @@ export interface FoundRepository {
   readonly parameters: number | null;
   readonly contextLength: number | null;
   readonly downloads: number | null;
-  /** Access has to be asked for. */
+  /** Access must be requested. */
   readonly isGated: boolean;
 }
 
@@ -42,7 +42,7 @@ interface Kept {
 
 const MAX_AGE_MS = 3_600_000;
 const MAX_KEPT = 200;
-/** Whoever asks waits for the answer. */
+/** The caller waits for the response. */
 const PATIENCE: Partial<PullTiming> = { connectMs: 3_000, stallMs: 8_000 };
 const DOCUMENT = "hub";
 
@@ -101,7 +101,7 @@ export class Hub {
       return known.files;
     }
     const entries = [...Object.entries(kept).filter(([name]) => name !== repo), [repo, { at: now(), files }] as const];
-    // What cannot be kept is asked for again.
+    // A response that cannot be cached is requested again.
     const repositories = Object.fromEntries(entries.slice(-MAX_KEPT));
     await documents.write(DOCUMENT, keptDocument, { repositories }).catch(() => {});
     return files;

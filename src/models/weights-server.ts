@@ -25,7 +25,7 @@ export interface HandedOut {
   readonly licence: string | null;
   /** Of a model of several files, the weights first; null: one file. */
   readonly files: readonly ModelFileFacts[] | null;
-  /** Absolute, in the order of `files`. Never told to the other machine. */
+  /** Absolute, in the order of `files`. Never revealed to the other machine. */
   readonly paths: readonly string[];
 }
 
@@ -121,9 +121,9 @@ export class WeightsServer {
 }
 
 async function storedWeights(model: ModelSpec, store: ModelStore): Promise<StoredModel> {
-  // Its error may name paths of this machine, which are nobody else's business.
+  // Its error may contain paths of this machine, which must not be revealed.
   const file = model.source.type === "opaque" ? null : await resolveWeights(model.source, store).catch(() => null);
-  // One file is called like its model, several lie in a folder that is.
+  // A single file is named like its model, several are in a folder with that name.
   for (const name of file === null ? [] : [basename(file, ".gguf"), basename(dirname(file))]) {
     const stored = isModelName(name) ? await getModel(store, name) : null;
     // A file elsewhere may have the name of one in the store.

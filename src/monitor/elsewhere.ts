@@ -2,7 +2,9 @@ import type { Clock, Timer } from "../core/clock.ts";
 import type { RedisConnection } from "../store/redis/connection.ts";
 import type { Happening } from "./events.ts";
 
-/** How often those who watch say so, and how long a daemon reports to them without hearing it again. */
+/**
+ * How often watching daemons announce themselves, and how long a daemon reports to them after the last announcement.
+ */
 const SAY_EVERY_MS = 5_000;
 const LEASE_MS = 15_000;
 /** Events that wait to be sent, beyond which they are dropped and counted. */
@@ -28,13 +30,11 @@ export interface ElsewhereOptions {
 
 export interface ElsewhereListener {
   happened(event: Happening, at: number): void;
-  /** Some were missed; null: nobody knows how many. */
+  /** Some were missed; null: unknown how many. */
   lost(count: number | null): void;
 }
 
-/**
- * Events between the daemons of a cluster. They are sent while somebody watches on another one, and never waited for.
- */
+/** Events between the daemons of a cluster. They are sent while another one is watching, and never awaited. */
 export class Elsewhere {
   readonly #options: ElsewhereOptions;
   readonly #watchChannel: string;
@@ -54,7 +54,7 @@ export class Elsewhere {
     });
   }
 
-  /** Somebody watches on another daemon. */
+  /** Another daemon is watching. */
   get isWatched(): boolean {
     return this.#options.clock.monotonic() < this.#watchedUntil;
   }

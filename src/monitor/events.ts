@@ -19,7 +19,7 @@ export interface Happening {
   readonly data: object;
   /** The task that it is about, and whose that is; null: it is about none. */
   readonly task: TaskIdentity | null;
-  /** What those see of it who may not see the task; null: nothing. Missing: the same. */
+  /** The version for watchers who may not see the task; null: none. Missing: the same. */
   readonly forOthers?: object | null;
 }
 
@@ -28,13 +28,13 @@ export interface TaskIdentity {
   readonly tenant: string;
 }
 
-/** Who watches: a tenant sees what its own tasks say, null what all say. */
+/** A watcher: a tenant sees its own tasks' events, null those of all. */
 export type Viewer = string | null;
 
 export const maySee = (viewer: Viewer, task: TaskIdentity | null): boolean =>
   viewer === null || task === null || task.tenant === viewer;
 
-/** Whether a pattern means an event: `*` all, `PREFIX.*` those with that prefix, else the one of that name. */
+/** Whether a pattern matches an event: `*` all, `PREFIX.*` those with that prefix, otherwise the one with that name. */
 export const matches = (pattern: string, type: string): boolean =>
   pattern === "*" || pattern === type || (pattern.endsWith(".*") && type.startsWith(pattern.slice(0, -1)));
 

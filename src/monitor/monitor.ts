@@ -46,15 +46,15 @@ export interface QueueStats {
 interface Watcher {
   readonly viewer: Viewer;
   readonly take: (message: Message) => void;
-  /** Some events of other daemons were missed; null: nobody knows how many. */
+  /** Some events of other daemons were missed; null: unknown how many. */
   readonly lost: (count: number | null) => void;
 }
 
-/** Between two reports of GPUs, while somebody watches. */
+/** Interval of GPU reports while there are watchers. */
 const GPU_EVERY_MS = 2_000;
 const GPU_CACHED_MS = 5_000;
 
-/** What happens in the daemon, for those who watch, and how it is. */
+/** The daemon's events, for watchers, and its status. */
 export class Monitor {
   readonly stats: TaskStats;
   readonly #ports: MonitorPorts;
@@ -73,7 +73,7 @@ export class Monitor {
     });
   }
 
-  /** Somebody watches: what is only made for them is not made otherwise. */
+  /** There are watchers: what only they need is not computed otherwise. */
   get isWatched(): boolean {
     return this.#watchers.size > 0 || this.#ports.elsewhere?.isWatched === true;
   }
@@ -102,7 +102,7 @@ export class Monitor {
     };
   }
 
-  /** Reports what has happened to those who watch; what is about a task, on all daemons of the cluster. */
+  /** Reports an event to the watchers; a task's events to those of all daemons in the cluster. */
   tell(event: Happening): void {
     const now = this.#ports.clock.now();
     if (event.task !== null) this.#ports.elsewhere?.tell(event, now);
@@ -218,7 +218,7 @@ export class Monitor {
     } catch (error) {
       this.#ports.failed("the GPUs could not be read", error);
     }
-    // Otherwise nobody watches any more, or others began to meanwhile.
+    // Otherwise there are no watchers any more, or new ones since.
     if (this.#gpuTimer === timer && timer !== null) this.#reportGpusLater();
   }
 

@@ -25,7 +25,7 @@ const MAX_MESSAGE_CHARACTERS = 1_000;
 /** The last lines of tasks and daemon. */
 export class RecentLogs {
   readonly #lines: LogLine[] = [];
-  /** Where the next one goes, once there are as many as are kept. */
+  /** Position of the next one, once the buffer is full. */
   #next = 0;
 
   get count(): number {

@@ -1,6 +1,6 @@
 import type { TelemetrySettings } from "../core/config.ts";
 
-/** Where traces go. */
+/** The destination of traces. */
 export interface TracingFacts {
   readonly enabled: boolean;
   /** Null: nowhere. */
@@ -11,7 +11,7 @@ export interface TracingFacts {
 
 export function tracingFacts({ langfuse, otlp }: Pick<TelemetrySettings, "langfuse" | "otlp">): TracingFacts {
   const url = langfuse?.baseUrl ?? otlp?.url ?? null;
-  // Without what else the URL may hold, such as a password.
+  // Without other parts of the URL, such as a password.
   const host = url === null ? null : (URL.parse(url)?.origin ?? null);
   const platform = langfuse !== null ? "langfuse" : otlp !== null ? "opentelemetry" : null;
   return { enabled: platform !== null, platform, host };

@@ -48,17 +48,14 @@ const refOf = ({ key, bytes, createdAt, expiresAt = null, contentType }: StoredO
   content_type: contentType,
 });
 
-/** Objects of all tenants, each of which sees its own alone. A key names a record and never a file. */
+/** Objects of all tenants, each of which sees only its own. A key names a record and never a file. */
 export class Objects {
   readonly #store: Store;
   readonly #records: Collection<StoredObject>;
   readonly #settings: () => ObjectSettings;
   readonly #isHeavy: (json: Buffer) => boolean;
 
-  /**
-   * `settings` are read anew for each object. `isHeavy`: whether a parser would take too long for a JSON, or too much
-   * memory.
-   */
+  /** `settings` are read for each object. `isHeavy`: whether parsing a JSON would take too long, or too much memory. */
   constructor(store: Store, settings: () => ObjectSettings, isHeavy: (json: Buffer) => boolean) {
     this.#store = store;
     this.#records = store.collection(COLLECTION);
@@ -67,8 +64,8 @@ export class Objects {
   }
 
   /**
-   * Keeps a content under a key, or one that is made; an object that has it already is replaced. `ttlMs`: how long,
-   * null: as long as the settings have it. Rejects with `body_too_large`, `invalid_json`, `invalid_request`,
+   * Stores content under a given or generated key; an existing object is replaced. `ttlMs`: its lifetime, null: the
+   * default of the settings. Rejects with `body_too_large`, `invalid_json`, `invalid_request`,
    * `storage_quota_exceeded`.
    */
   async create(

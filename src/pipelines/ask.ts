@@ -27,7 +27,7 @@ export interface AnsweredFrame {
 /** As requests have that name none. */
 const PRIORITY = 50;
 
-/** All frames of an answer: the text in one, the sound in one. Rejects with why there is none. */
+/** All frames of an answer: the text in one, the audio in one. Rejects with the reason if there is none. */
 export async function askPipeline(
   core: Pick<InferenceCore, "run">,
   { name, request, ...origin }: PipelineAsk,

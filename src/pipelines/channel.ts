@@ -14,7 +14,7 @@ export class Channel<T> implements AsyncIterable<T> {
     this.#capacity = capacity;
   }
 
-  /** False: the queue is full; wait for `drained` before the next. What nobody will read any longer is dropped. */
+  /** False: the queue is full; wait for `drained` before the next. Values without a reader are dropped. */
   push(value: T): boolean {
     if (this.#isAbandoned || this.#failure !== null) return true;
     const reader = this.#reader;
@@ -49,7 +49,7 @@ export class Channel<T> implements AsyncIterable<T> {
     this.#writer = null;
   }
 
-  /** Nobody reads any longer; the writer is not held up. */
+  /** There is no reader any more; the writer is not blocked. */
   abandon(): void {
     this.#isAbandoned = true;
     this.#values.length = 0;

@@ -17,7 +17,7 @@ export interface Entry {
   readonly generation: JsonObject;
 }
 
-/** Reads a call of any format that a pipeline is asked in. Throws `invalid_request`. */
+/** Parses a call in any format that pipelines support. Throws `invalid_request`. */
 export function entryOf(call: InferenceCall, stages: readonly NamedStage[], decode: ChatDecoder): Entry {
   switch (call.wire) {
     case "openai.chat":

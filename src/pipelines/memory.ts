@@ -3,7 +3,7 @@ import type { InferenceCall, JsonObject } from "../core/inference.ts";
 import { CallerGone } from "../core/upstream.ts";
 import type { StageMemory } from "./stage.ts";
 
-/** Kept conversations, as far as pipelines need them. */
+/** Stored conversations, as far as pipelines need them. */
 export interface PipelineConversations {
   /** A chat request behind the history of a conversation. Rejects with `conversation_not_found`. */
   continued(

@@ -28,7 +28,7 @@ interface ChatChunk {
 /** Pieces of an answer that wait for the stage. */
 const PIECES = 64;
 
-/** What the stages of one request ask models of this daemon: in process, in the name of whoever asked the pipeline. */
+/** Calls of one request's stages to models of this daemon: in process, on behalf of the pipeline's caller. */
 export class ModelCalls {
   readonly #options: ModelCallsOptions;
 
@@ -58,7 +58,7 @@ export class ModelCalls {
     await answered;
   }
 
-  /** A sound file. `request`: as `POST /v1/audio/speech` takes it. */
+  /** An audio file. `request`: as for `POST /v1/audio/speech`. */
   async speak(request: JsonObject & { readonly model: string; readonly input: string }): Promise<Buffer> {
     const body = bodyOf(request);
     using asked = this.#ask(

@@ -6,7 +6,7 @@ import type { ReadVariable } from "./secrets.ts";
 import type { NamedStage } from "./stage.ts";
 import { makeStage } from "./stages/index.ts";
 
-/** A pipeline whose stages are made. */
+/** A pipeline whose stages are created. */
 export interface BuiltPipeline {
   readonly spec: PipelineSpec;
   /** Empty where the report says why it cannot be used. */

@@ -36,7 +36,7 @@ interface Running {
   source: Source | null;
 }
 
-/** Candidates and instances are told apart by it. */
+/** Distinguishes candidates and instances. */
 const PREFIX = "pipeline.";
 /** How long requests that run may hold up the end of the daemon. */
 const CLOSE_MS = 5_000;
@@ -56,8 +56,8 @@ export class Pipelines implements RemoteSource {
   }
 
   /**
-   * Takes the pipelines of a configuration over, at start and on reload. Those that are as before go on; what runs is
-   * not ended.
+   * Applies the pipelines of a configuration, at start and on reload. Unchanged ones are kept; running requests are not
+   * ended.
    */
   configure(specs: readonly PipelineSpec[]): Promise<void> {
     const configured = this.#configuring.then(() => this.#configure(specs));
@@ -105,7 +105,7 @@ export class Pipelines implements RemoteSource {
     });
   }
 
-  /** Has a pipeline answer a request of code in this process, as whoever asks. */
+  /** Has a pipeline answer a request of code in this process, on behalf of a caller. */
   ask(ask: PipelineAsk): Promise<readonly AnsweredFrame[]> {
     return askPipeline(this.#options.inference, ask);
   }
@@ -142,7 +142,7 @@ export class Pipelines implements RemoteSource {
         const upstream = new PipelineUpstream({
           ...{ name, stages, queueLength, inference, decode, conversations, hop: hopOf(spec) },
         });
-        // What a stage prepares is not waited for: requests that come sooner wait by themselves.
+        // Preparation of stages is not awaited: earlier requests wait by themselves.
         if (report.valid)
           askStages(built, "startup").catch((error: Error) =>
             log.warn({ pipeline: name, error: error.message }, "startup"),

@@ -2,11 +2,11 @@ import type { Socket } from "node:net";
 import { Connection } from "rabbitmq-client";
 
 const CONNECT_MS = 10_000;
-/** Brokers agree on 128 KiB unless they are told otherwise. */
+/** Brokers use 128 KiB by default. */
 const MAX_FRAME_BYTES = 64 * 2 ** 20;
 
 /**
- * A connection to a broker, which is made again where it breaks: a broker that is back is noticed within seconds.
+ * A connection to a broker, which is re-established when it breaks: a restored broker is noticed within seconds.
  * Another server at the address, such as one for HTTP, is an error like any other.
  */
 export class RabbitConnection extends Connection {

@@ -2,7 +2,7 @@ import type { Redis } from "ioredis";
 import { AssistantError } from "../core/errors.ts";
 import { failed } from "./service.ts";
 
-/** Where values are kept: exactly one of the three. */
+/** The destination of values: exactly one of the three. */
 export interface RedisPlace {
   readonly list?: string;
   readonly stream?: string;
@@ -30,7 +30,7 @@ export function placeOf({ list, stream, channel }: RedisPlace): {
 
 const COMMAND_MS = 10_000;
 
-/** A connection that is made with the first command, and made again where it breaks. */
+/** A connection that is opened by the first command, and re-established when it breaks. */
 export async function connectRedis(address: string): Promise<Redis> {
   const { Redis } = await import("ioredis");
   const redis = new Redis(address, {

@@ -2,7 +2,7 @@ import { AssistantError } from "../core/errors.ts";
 import { bodyOf, type InferenceCall, type JsonObject } from "../core/inference.ts";
 import { type JsonSchema, Type } from "../core/schema.ts";
 
-/** What a pipeline is asked. Further fields reach its stages. */
+/** A pipeline's request. Additional fields are passed to its stages. */
 export interface PipelineRequest extends JsonObject {
   readonly user: string;
   readonly Input: unknown;

@@ -10,7 +10,7 @@ export interface StagesRun {
   readonly queueLength: number;
   /** For the stage at an index. */
   context(stage: NamedStage, index: number): StageContext;
-  /** Aborts when the request is of no use any longer, or a stage fails. */
+  /** Aborts when the request is no longer needed, or a stage fails. */
   readonly ending: AbortController;
   /** Takes a part for the client; the promise it returns holds the stage up. */
   client(part: ClientPart): Promise<void> | undefined;

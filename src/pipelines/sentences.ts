@@ -1,6 +1,6 @@
 import { setImmediate } from "node:timers/promises";
 
-/** Where texts are divided. */
+/** Where texts are split. */
 export interface SentenceMarks {
   /** End a sentence. */
   readonly marks: string;
@@ -11,7 +11,7 @@ export interface SentenceMarks {
 
 export const DEFAULT_MARKS: SentenceMarks = { marks: "，,!?。！？(（）)", softMarks: "、：:", softLength: 10 };
 
-/** Characters after which a text without marks is divided: nobody speaks so much at once. */
+/** Characters after which a text without marks is split: too much to be spoken at once. */
 const MAX_LENGTH = 10_000;
 
 /** Divides a text that comes in pieces into sentences, which together are the text. */

@@ -140,7 +140,7 @@ async function beginningOf({ body }: Response): Promise<string> {
   return Buffer.concat(parts).toString();
 }
 
-/** Ends a request that brings nothing for too long, or that nobody waits for. */
+/** Ends a request that returns nothing for too long, or is no longer needed. */
 class Silence implements Disposable {
   readonly #request: ServiceRequest;
   readonly #controller = new AbortController();

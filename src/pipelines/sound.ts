@@ -3,7 +3,7 @@ import { readWav, wavHeader } from "../engines/speech/wav.ts";
 /** What clients get, whatever the stages make. */
 export const SAMPLE_RATE = 24_000;
 const BYTES = 2;
-/** Between which sound is. A file that claims one hertz would become 24,000 times as long. */
+/** Valid sample rates. A file that claims one hertz would become 24,000 times as long. */
 const MIN_RATE = 4_000;
 const MAX_RATE = 384_000;
 

@@ -1,6 +1,6 @@
 /**
- * Runs statements on one SQLite database, whose path is the argument, for a parent that can end it: nothing else stops
- * a statement that takes for ever. Gets a `SqlRequest` at a time, and answers a `SqlReply`.
+ * Runs statements on one SQLite database, whose path is the argument, for a parent that can kill it: nothing else stops
+ * a statement that never ends. Receives one `SqlRequest` at a time, and responds with an `SqlReply`.
  */
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import type { SqlReply, SqlRequest } from "./sqlite.ts";

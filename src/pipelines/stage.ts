@@ -2,8 +2,8 @@ import type { JsonObject } from "../core/inference.ts";
 import type { ModelCalls } from "./model-calls.ts";
 
 /**
- * What a stage writes for the client: a frame of the answer. `text` has a string, `audio` the bytes of a sound file,
- * other types (`info`, `image`, …) whatever JSON holds.
+ * A stage's output for the client: a frame of the answer. `text` has a string, `audio` the bytes of an audio file,
+ * other types (`info`, `image`, …) any JSON.
  */
 export interface ClientPart {
   readonly type: string;
@@ -17,8 +17,8 @@ export interface StageOutput {
 }
 
 /**
- * Conversations of whoever asks, which the service behind a stage keeps. Each rejects with `stage_failed` that says
- * what the service said.
+ * The caller's conversations in the service behind a stage. Each method rejects with `stage_failed` and the service's
+ * message.
  */
 export interface StageConversations {
   /** The newest first; `lastId`: those behind it, null: from the first on. */
@@ -30,7 +30,7 @@ export interface StageConversations {
   delete(user: string, id: string): Promise<unknown>;
 }
 
-/** The conversation that a request goes on with, kept by the daemon. */
+/** The conversation that a request continues, stored by the daemon. */
 export interface StageMemory {
   /** A chat request behind what was said before. Rejects with `conversation_not_found`. */
   continued(request: JsonObject): Promise<JsonObject>;
@@ -38,13 +38,13 @@ export interface StageMemory {
   keep(request: JsonObject, answer: string): Promise<void>;
 }
 
-/** What a stage knows of the request it works for. */
+/** A stage's information about its request. */
 export interface StageContext {
   readonly requestId: string;
   readonly user: string;
   /** The whole request, with the fields that no schema names. */
   readonly request: JsonObject;
-  /** The object of the request that is meant for this stage; empty where there is none. */
+  /** The object of the request for this stage; empty if there is none. */
   readonly options: JsonObject;
   /**
    * The messages of a chat, for the stage that the request enters at; null: it came another way, or this is a later
@@ -59,7 +59,7 @@ export interface StageContext {
   readonly memory: StageMemory | null;
   /** Aborted when the client has left, another stage has failed, or the pipeline ends. */
   readonly signal: AbortSignal;
-  /** Models of this daemon, asked in the name of whoever asked the pipeline. */
+  /** Models of this daemon, called on behalf of the pipeline's caller. */
   readonly models: ModelCalls;
 }
 

@@ -89,7 +89,7 @@ export class PipelineUpstream implements Upstream {
       if (last.length > 0) await write(last);
       delivery.closed();
     };
-    // A stage that does not stop when it is told to holds up nobody.
+    // A stage that ignores being stopped delays nothing else.
     ending.signal.addEventListener("abort", () => delivery.fail(ending.signal.reason), { once: true });
     this.#running += 1;
     void run()
@@ -133,7 +133,7 @@ export class PipelineUpstream implements Upstream {
   }
 }
 
-/** The object of a request that is meant for a stage. */
+/** The object of a request for a stage. */
 function optionsIn(request: JsonObject, section: string): JsonObject {
   const found = request[section];
   return typeof found === "object" && found !== null && !Array.isArray(found) ? (found as JsonObject) : {};

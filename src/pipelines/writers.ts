@@ -59,7 +59,7 @@ function wholeAnswer(make: (parts: readonly ClientPart[]) => object): AnswerWrit
 const sizeOf = ({ chunk }: ClientPart): number =>
   chunk instanceof Uint8Array || typeof chunk === "string" ? chunk.length : (JSON.stringify(chunk)?.length ?? 0);
 
-/** All frames in one object: texts joined to one, sound to one file. */
+/** All frames in one object: texts joined, audio in one file. */
 export const frameObject = (): AnswerWriter =>
   wholeAnswer((parts) => {
     const text = textIn(parts);
@@ -72,12 +72,12 @@ export const frameObject = (): AnswerWriter =>
     return { status: "success", data: joined.map(frameOf) };
   });
 
-/** How a chat asks for sound, beside text. */
+/** A chat's request for audio, in addition to text. */
 interface ChatAudio {
   readonly format: "wav" | "pcm16";
 }
 
-/** Throws `invalid_request`. Null: text alone. */
+/** Throws `invalid_request`. Null: only text. */
 function audioAsked({ body: { json }, streamed }: InferenceCall): ChatAudio | null {
   const { modalities, audio } = json;
   if (!Array.isArray(modalities) || !modalities.includes("audio")) return null;
@@ -92,7 +92,7 @@ function audioAsked({ body: { json }, streamed }: InferenceCall): ChatAudio | nu
   );
 }
 
-/** OpenAI's chat: text, and sound where the client asks for it. */
+/** OpenAI's chat: text, and audio if the client requests it. */
 export function chatWriter(call: InferenceCall, model: string): AnswerWriter {
   const audio = audioAsked(call);
   const head = { id: `chatcmpl-${call.id}`, created: Math.floor(Date.now() / 1000), model };
@@ -133,7 +133,7 @@ function chatEvents(head: ChatHead, audio: ChatAudio | null, usage: boolean): An
   };
 }
 
-/** The models of its stages are counted by themselves. */
+/** The models of its stages are counted separately. */
 const NO_USAGE = { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 };
 
 function deltaOf(part: ClientPart, audio: ChatAudio | null, id: string): JsonObject | null {
@@ -161,7 +161,7 @@ const spokenAs = (audio: ChatAudio, sound: Uint8Array, { id, created }: ChatHead
   transcript,
 });
 
-/** OpenAI's speech: the sound alone. Throws `invalid_request`. */
+/** OpenAI's speech: only the audio. Throws `invalid_request`. */
 export function speechWriter({ body: { json } }: InferenceCall): AnswerWriter {
   const { response_format: format = "wav", stream_format: streamFormat } = json;
   if (streamFormat === "sse")

@@ -27,7 +27,7 @@ export function offeredModels(provider: Provider, listed: readonly ListedModel[]
   });
 }
 
-/** Names tell little: whoever registered a server knows better what its models are for. */
+/** Names are a weak indication: the registration states what a server's models are for. */
 const registeredKind = (stated: ModelKind | null, kinds: readonly ModelKind[]): ModelKind | null =>
   stated !== null && kinds.includes(stated) ? stated : (kinds[0] ?? null);
 
@@ -62,7 +62,7 @@ function offersOf({ models }: Provider, listed: readonly ListedModel[]): readonl
   return [...found, ...missing.map((id) => ({ id, kind: byName(id) ?? "chat", contextTokens: null }))];
 }
 
-/** `*` stands for any characters. */
+/** `*` matches any characters. */
 function matches(pattern: string, id: string): boolean {
   const parts = pattern.split("*");
   const [first = "", ...rest] = parts;

@@ -15,11 +15,11 @@ const ITS_OWN: ReadonlySet<string> = new Set([
 const isItsOwn = ({ code, param }: AssistantError): boolean => ITS_OWN.has(code) && param !== "model";
 
 /**
- * A circuit breaker: after failures in a row, or a look in vain, the provider gets no requests until it was looked at
- * again, after a pause that doubles each time.
+ * A circuit breaker: after failures in a row, or a failed check, the provider gets no requests until it was checked
+ * again, after a delay that doubles each time.
  *
- *   closed --5 failures, or a look in vain--> open --pause over--> looked at --well--> closed
- *                                              ^------------------- in vain --------|
+ *   closed --5 failures, or a failed check--> open --delay over--> checking --ok--> closed
+ *                                              ^----------------- failed ---------|
  */
 export class Health {
   #failures = 0;
@@ -55,7 +55,7 @@ export class Health {
     this.#opened += 1;
   }
 
-  /** It may be tried again although a look cannot tell: one more failure opens the breaker again. */
+  /** It may be tried again although a check is impossible: one more failure opens the breaker again. */
   halfOpen(): void {
     this.#failures = MAX_FAILURES - 1;
     this.#opened = 0;

@@ -22,7 +22,7 @@ export interface ProvidersOptions {
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: ProvidersLog;
-  /** Something that `candidates` or `models` tells has changed. */
+  /** Something in `candidates` or `models` has changed. */
   onChange(): void;
 }
 
@@ -41,8 +41,8 @@ export class Providers {
   }
 
   /**
-   * Takes a configuration over, at start and on reload: only providers whose entry differs are let go and taken up
-   * anew. Resolves once these have been looked at.
+   * Applies a configuration, at start and on reload: only providers with changed entries are reconnected. Resolves once
+   * these have been checked.
    */
   async configure(config: Pick<Config, "providers" | "models">): Promise<void> {
     this.#config = config;

@@ -12,7 +12,7 @@ import { offeredModels } from "./catalog.ts";
 import { Health } from "./health.ts";
 import { peerOf } from "./peer.ts";
 
-/** Lists change with releases, and looks cost nobody anything. */
+/** Lists change with releases, and checks are cheap. */
 const LOOK_EVERY_MS = 5 * 60_000;
 /** Weight of the newest of a series of measurements. */
 const NEWEST = 0.2;
@@ -78,7 +78,7 @@ export class RemoteProvider implements Upstream {
     return this.#look();
   }
 
-  /** Looks no more. Requests that run go on until they end. */
+  /** Stops checking. Running requests continue until they end. */
   close(): void {
     this.#closed = true;
     this.#timer?.cancel();
@@ -199,7 +199,7 @@ export class RemoteProvider implements Upstream {
     if (!this.#closed) this.#options.onChange();
   }
 
-  /** It has no list that could tell how it is: the next request does. */
+  /** It has no list to check: the next request shows whether it works. */
   #mayBeTried(): void {
     this.#health.halfOpen();
     if (!this.#closed) this.#options.onChange();
@@ -226,7 +226,7 @@ export class RemoteProvider implements Upstream {
     const opened = this.#health.failed(error);
     if (opened) this.#noteDown(true);
     if (this.#looking) return;
-    // The next request should not have to find out the same.
+    // The next request should not repeat the failure.
     if (error.code === "provider_rejected_key" && this.provider.discovery) void this.#look();
     else if (opened) this.#lookAgain();
   }

@@ -50,7 +50,7 @@ export async function actOn(
 const instancesOf = (status: DaemonStatus, model: string): InstanceStatus[] =>
   status.instances.filter((instance) => instance.model === model);
 
-/** Pure. `before`: the processes that ran when the action was asked for. */
+/** Pure. `before`: the processes that were running when the action was requested. */
 function isDone(
   action: ModelAction,
   instances: readonly Pick<InstanceStatus, "state" | "pid">[],
@@ -58,7 +58,7 @@ function isDone(
 ): boolean {
   const up = instances.filter(({ state }) => UP.includes(state));
   const stays = up.some(({ pid }) => pid !== null && before.has(pid));
-  // Requests that wait may have started it again by now: what was asked for has happened all the same.
+  // Waiting requests may have started it again by now: the action has nevertheless been carried out.
   if (action === "unload") return !stays && !up.some(({ state }) => state === "draining" || state === "stopping");
   const ready = up.filter(
     ({ state, pid }) => state === "ready" && pid !== null && (action === "load" || !before.has(pid)),

@@ -43,7 +43,7 @@ export const isCloudProvider = (provider: string): provider is CloudProvider =>
 const PROVIDER_NAME = /^[A-Za-z0-9][\w.-]{0,63}$/;
 const KEY = /^[\x21-\x7e]{1,4096}$/;
 
-/** Folder of the keys that were registered, beside config.toml. */
+/** Folder of the registered keys, next to config.toml. */
 const KEY_FOLDER = "provider-keys";
 
 /**
@@ -96,7 +96,7 @@ interface Target {
   readonly preset: ProviderPresetName | null;
 }
 
-/** Where the service is and where its key is looked for. */
+/** The service's address and the source of its key. */
 function targetOf({ provider, baseUrl, apiKey, apiKeyVariable }: CloudModel, env: Environment): Target {
   const own = provider === "openai_compatible" || provider === "litellm" ? null : provider;
   const type: ProviderType = own === "anthropic" || own === "google" ? own : "openai-compatible";
@@ -166,7 +166,7 @@ async function addProvider(
   };
 }
 
-/** Models that nobody registered are not offered: `discovery` is off. */
+/** Models that were not registered are not offered: `discovery` is off. */
 function entryText(name: string, { timeoutS }: CloudModel, target: Target, hasKeyFile: boolean): string {
   const { preset, type, baseUrl, keyVariable } = target;
   const lines = [

@@ -128,7 +128,7 @@ export async function capabilitiesIn(
 // A header holds the whole vocabulary: megabytes each while it is read, of which a collection has hundreds.
 const HEADERS_AT_ONCE = 4;
 
-/** The entries with what their weights say. `onRead`: so many of all have been looked at. */
+/** The entries with facts from their weights. `onRead`: how many of all have been read. */
 export async function describeEntries(
   entries: readonly InventoryEntry[],
   read: ReadHeader,

@@ -90,8 +90,8 @@ export class Library {
   }
 
   /**
-   * The file of a model that is to have this name, with its text; null: there is none. Throws `model_exists` where
-   * another file has the name, and where this one is anything but the file of that model alone.
+   * The file for a new model of this name, with its text; null: there is none. Throws `model_exists` if another file
+   * has the name, or if this one contains anything but that model.
    */
   async replaceable(
     name: string,
@@ -125,7 +125,7 @@ export class Library {
       const { kind = "chat" } = stored === null ? {} : await readStoredFacts(stored, readHeader);
       await registry.configure({ name, kind, source: name, contextTokens: null, gpuLayers: null, settings });
     } catch (error) {
-      // Somebody else may have made a model of them meanwhile.
+      // A model may have been created from them meanwhile.
       const isUsed = this.#ports.config().models.some((model) => model.name === name);
       if (!alreadyPresent && !isUsed) await removeModel(store, name);
       throw error;
@@ -171,7 +171,7 @@ export class Library {
   }
 }
 
-/** A model whose header cannot be read is listed all the same; requests to it say what is wrong. */
+/** A model with an unreadable header is nevertheless listed; requests to it report the problem. */
 function nothingIfInvalid(error: unknown): null {
   if (isAssistantError(error)) return null;
   throw error;
@@ -195,7 +195,7 @@ async function textOfDerived(
   try {
     return setKeys(from.file, text, sectionOf[from.kind as FileKind], own).text;
   } catch (error) {
-    // The model goes on with what the file said before.
+    // The model keeps the previous settings of the file.
     if (!(error instanceof UnreadableFile)) throw error;
     throw new AssistantError(
       "invalid_request",
@@ -209,7 +209,7 @@ async function textOfDerived(
   }
 }
 
-/** Null: there is no such file. What is there and cannot be read belongs to somebody. */
+/** Null: there is no such file. An unreadable one belongs to someone else. */
 async function textOf(file: string, name: string): Promise<string | null> {
   try {
     return await readFile(file, "utf8");

@@ -32,7 +32,7 @@ export interface Written {
   undo(): Promise<void>;
 }
 
-/** Writes NAME.toml. Throws `model_exists` where there is such a file. */
+/** Writes NAME.toml. Throws `model_exists` if there is such a file. */
 export async function writeModelFile(
   wish: ModelFileWish,
   { paths }: Pick<Config, "paths">,
@@ -56,7 +56,8 @@ export async function writeModelFile(
 }
 
 /**
- * Deletes the file that configures a model alone. Throws `invalid_request` for what is configured together with others.
+ * Deletes the file of a model that is configured on its own. Throws `invalid_request` if it is configured together with
+ * others.
  */
 export async function deleteModelFile(
   { name, file }: Pick<ModelSpec, "name" | "file">,
@@ -78,7 +79,7 @@ export const taken = (name: string, file: string): AssistantError =>
     remedy: "Choose another name, or remove that model first.",
   });
 
-/** What is in the place of a model's file is not that model's alone. */
+/** The file at this path does not belong to this model only. */
 export const occupied = (name: string, file: string): AssistantError =>
   new AssistantError(
     "model_exists",
@@ -109,9 +110,7 @@ export function holdsOnly(file: string, text: string, name: string): boolean {
   }
 }
 
-/**
- * The weights that a bare name stands for, as `source` of a model file: what is stored under the name; null: nothing.
- */
+/** The weights for a bare name, as `source` of a model file: those stored under the name; null: none. */
 export async function storedSource(name: string, store: ModelStore): Promise<string | null> {
   if ((await getModel(store, name)) !== null) return name;
   for (const candidate of [join(store.weightsDir, name, `${name}.gguf`), join(store.weightsDir, name)]) {

@@ -55,7 +55,7 @@ export interface PresetOrder {
   readonly quantization: string | null;
 }
 
-/** A model that was registered, with what whoever asked for it should know. */
+/** A registered model, with information for the caller. */
 export interface Registered {
   readonly model: ModelSpec;
   readonly file: string;
@@ -82,7 +82,7 @@ export class Registry {
     return this.#ports.presets();
   }
 
-  /** What to pull for what somebody wrote, which may be a preset's name. Throws `unknown_source`, `usage`. */
+  /** What to pull for a reference, which may be a preset's name. Throws `unknown_source`, `usage`. */
   async pullOrder(written: string): Promise<PullOrder> {
     return mayBePreset(written) ? pullOrder(written, await this.#ports.presets()) : { reference: written, name: null };
   }
@@ -171,7 +171,7 @@ export class Registry {
     );
   }
 
-  /** Where the weights of a preset are. Throws `model_not_found`. */
+  /** The source of a preset's weights. Throws `model_not_found`. */
   async presetFile(presetName: string): Promise<PresetFile> {
     const preset = await this.#preset(presetName);
     if (preset.kind === "cloud")
@@ -289,7 +289,7 @@ function requireFree(name: string, config: Config): void {
   if (model !== undefined) throw taken(name, model.file);
 }
 
-/** A configuration that is sound without what was written is not the daemon's fault. */
+/** If the configuration is valid without the new file, the error is not the daemon's. */
 function asMistake(error: unknown): unknown {
   if (!isAssistantError(error) || error.code !== "config_invalid") return error;
   return new AssistantError("invalid_request", `The model cannot be configured: ${error.message}`, {

@@ -30,7 +30,7 @@ const TRIM_EVERY_MS = 60_000;
 const LAST_LINES = 20;
 const ports = new LoopbackPorts();
 
-/** One process of a pool. `starting` → `ready` → `stopping`; whoever is gone is not listed. */
+/** One process of a pool. `starting` → `ready` → `stopping`; exited ones are not listed. */
 interface Process {
   readonly child: ChildProcess;
   readonly port: number;
@@ -48,10 +48,9 @@ interface Waiter {
 }
 
 /**
- * The processes of one `[[worker_pools]]` entry, and the way to them. A request for which none has room starts one
- * more, within
- * `max`, and waits for whichever is ready first; who has nothing to do for long enough is stopped. A process that ends
- * by itself is started again after a pause, which doubles.
+ * The processes of one `[[worker_pools]]` entry, and their upstream. A request for which none has room starts another
+ * one, within `max`, and waits for whichever is ready first; one that is idle for long enough is stopped. A process
+ * that exits by itself is restarted after a delay, which doubles.
  */
 export class Pool implements Upstream {
   readonly settings: WorkerPool;

@@ -18,7 +18,7 @@ export class Pools implements RemoteSource {
     this.#ports = ports;
   }
 
-  /** Takes a configuration over: only entries that differ are stopped and begun anew. */
+  /** Applies a configuration: only changed entries are stopped and started again. */
   configure(settings: readonly WorkerPool[]): void {
     const before = this.#pools;
     this.#pools = new Map(

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { AssistantError } from "../core/errors.ts";
 import type { Capabilities } from "../core/model.ts";
 
-/** Whoever serves capabilities: a worker of ours, or any server of the Open Inference Protocol. */
+/** A server of capabilities: one of our workers, or any server of the Open Inference Protocol. */
 export interface Registration {
   readonly replicaId: string;
   /** `http://HOST:PORT`, or `HOST:PORT` for gRPC. */

@@ -28,9 +28,9 @@ const MAX_REPLICAS = 20_000;
 const MAX_CAPABILITIES = 256;
 const PREFIX = "replica/";
 
-/** One registration, for whoever keeps it alive. */
+/** One registration, for the connection that keeps it alive. */
 export interface Held {
-  /** Its end: another one has taken its place, somebody has unregistered it, or the daemon stops. */
+  /** Its end: it was replaced or unregistered, or the daemon stops. */
   readonly ended: Signal<void>;
   /** Ends this registration, and no later one of the same id. */
   leave(): void;
@@ -52,8 +52,7 @@ interface Replica extends Held {
 }
 
 /**
- * Who serves which capabilities, as told by those who do, and the way to them. A registration lives as long as its
- * keeper holds it.
+ * The registered replicas with their capabilities, and their upstreams. A registration lives as long as its connection.
  */
 export class Replicas implements RemoteSource {
   readonly #options: ReplicasOptions;
@@ -62,7 +61,7 @@ export class Replicas implements RemoteSource {
   #taken: ReadonlySet<string> = new Set();
   /** What has changed since it was last reported: ids of replicas, and names of handlers. */
   readonly #changed = { replicas: new Set<string>(), handlers: new Set<string>() };
-  /** Of those that clients may be sent to; made when it is first asked for after a change. */
+  /** Those that clients may be sent to; created on first use after a change. */
   #routes: CapabilityIndex<Replica> | null = null;
 
   constructor(options: ReplicasOptions) {
@@ -173,7 +172,7 @@ export class Replicas implements RemoteSource {
     };
   }
 
-  /** Null: nobody serves it, or a model of another kind has its name. */
+  /** Null: there is none, or a model of another kind has its name. */
   #spec(name: string): ModelSpec | null {
     const handler = this.#handlers.get(name);
     if (handler === undefined || this.#taken.has(name)) return null;
@@ -198,7 +197,7 @@ export class Replicas implements RemoteSource {
     replica.ended.emit();
   }
 
-  /** One that takes the place of another is a change, and no end: requests that wait for its handlers go on waiting. */
+  /** A replacement is a change, not an end: requests waiting for its handlers keep waiting. */
   #report({ registration: { replicaId }, models }: Replica): void {
     this.#routes = null;
     const { replicas, handlers } = this.#changed;

@@ -14,8 +14,8 @@ const MAX_UNIT_CHARACTERS = 32;
 const SENTENCE_END = /[.!?…。！？]["'”’)\]]*$/u;
 
 /**
- * The words of a text, each with the blanks before it, as tokenizers count them. Together they are the text, but for
- * blanks at its end.
+ * The words of a text, each with the preceding blanks, like tokenizers split them. Joined they are the text, except for
+ * trailing blanks.
  */
 export function unitsOf(text: string): Unit[] {
   const units: Unit[] = [];
@@ -39,9 +39,9 @@ const PART = /[^\p{P}]{1,16}\p{P}{0,16}|\p{P}{1,16}/gu;
 const partsOf = (word: string): readonly string[] => word.match(PART) ?? [];
 
 /**
- * Divides a text into chunks of at most `capacity` tokens. A chunk ends at the strongest boundary there is, paragraphs
- * before lines before sentences before words, and neighbours are put together as long as they fit. `tokens`: of each
- * unit. A single unit with more tokens than the capacity is a chunk by itself. Blanks at both ends are left out.
+ * Splits a text into chunks of at most `capacity` tokens. A chunk ends at the strongest boundary available, paragraphs
+ * before lines before sentences before words, and neighbours are joined as long as they fit. `tokens`: of each unit. A
+ * single unit with more tokens than the capacity is a separate chunk. Leading and trailing blanks are removed.
  */
 export function chunksOf(units: readonly Unit[], tokens: readonly number[], capacity: number): string[] {
   const sums = [0];

@@ -13,7 +13,7 @@ const PARTIAL = ".part";
 /** Contents of files in one directory: `ab/abcdef…`, by their SHA-256. Nothing is ever whole in memory. */
 export class BlobFolder implements Blobs {
   readonly #directory: string;
-  /** When contents were written lately, by digest: a sweep may have looked at an old file just before that. */
+  /** Recent writes of contents, by digest: a sweep may have seen an old file just before. */
   readonly #writtenAt = new Map<string, number>();
 
   constructor(directory: string) {

@@ -10,7 +10,7 @@ export class DiskFloor {
   readonly #floorBytes: () => number;
   #found: { readonly at: number; readonly free: Promise<number> } | null = null;
 
-  /** `floorBytes` is read anew each time. */
+  /** `floorBytes` is read each time. */
   constructor(directory: string, floorBytes: () => number) {
     this.#directory = directory;
     this.#floorBytes = floorBytes;

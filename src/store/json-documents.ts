@@ -7,7 +7,7 @@ export interface FolderOptions {
   readonly directory: string;
   /** Permissions of new files; the umask decides where it is null. */
   readonly fileMode: number | null;
-  /** Permissions of the directory, if it has to be made; the umask decides where it is null. */
+  /** Permissions of the directory, if it must be created; null: decided by the umask. */
   readonly directoryMode: number | null;
   /** Called with a sentence for each damaged document that is found, and for each that is set aside. */
   report(problem: string): void;
@@ -68,7 +68,7 @@ export class JsonDocuments implements Documents {
     await rm(file, { force: true });
   }
 
-  /** Whoever repairs a damaged file by hand, or goes back to the newer version, finds it as it was. */
+  /** A damaged file can be repaired by hand, and that of a newer version used again, since it is unchanged. */
   async #makeWay<T>(file: string, type: DocumentType<T>): Promise<void> {
     const reading = await inspect(file, type);
     if (reading.state === "newer") throw tooNew(file, type, reading.schema);

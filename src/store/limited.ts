@@ -23,8 +23,8 @@ export interface LimitedStoreOptions {
 const CHECKED_EVERY_BYTES = 16 * 2 ** 20;
 
 /**
- * A store in which each tenant holds no more than it may, and nobody fills the disk. Only what is new is refused: what
- * was accepted is finished, and everything can be deleted.
+ * A store with a limit per tenant and a minimum of free disk space. Only new records are refused: accepted work is
+ * completed, and everything can be deleted.
  */
 export class LimitedStore implements Store {
   readonly blobs: Blobs;

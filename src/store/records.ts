@@ -36,7 +36,7 @@ export interface RawListQuery extends RawQuery {
   readonly after: readonly FieldValue[] | null;
 }
 
-/** What a commit would have made of what a tenant holds. */
+/** What a tenant would hold after a commit. */
 export interface Exceeded {
   readonly tenant: string;
   readonly held: Holding;

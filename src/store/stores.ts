@@ -22,11 +22,11 @@ export interface DocumentStores {
 
 /** Everything that an installation remembers. */
 export interface Stores extends DocumentStores {
-  /** Durable records. Whoever opened the store closes it. */
+  /** Durable records. Closed by the caller that opened the store. */
   readonly records: Store;
-  /** What the daemons of a cluster share; null: this one is alone. */
+  /** What the daemons of a cluster share; null: a single daemon. */
   readonly cluster: RedisConnection | null;
-  /** Which of those it is that share the records; null: this one is alone. */
+  /** The cluster that shares the records; null: a single daemon. */
   readonly installation: string | null;
 }
 
@@ -40,7 +40,7 @@ const installationDocument: DocumentType<{ readonly id: string }> = {
   },
 };
 
-/** The id of an installation, made when it is first asked for. Whoever asks has the lock of its data directory. */
+/** The id of an installation, created on first use. The caller holds the lock of its data directory. */
 export async function installationId({ data }: Pick<DocumentStores, "data">): Promise<string> {
   const known = await data.read("installation", installationDocument);
   if (known !== null) return known.id;
@@ -49,7 +49,7 @@ export async function installationId({ data }: Pick<DocumentStores, "data">): Pr
   return id;
 }
 
-/** Where the durable records of an installation are. */
+/** Path of an installation's durable records. */
 export const storeDirectory = ({ dataDir }: Pick<Paths, "dataDir">): string => join(dataDir, "store");
 
 /**
@@ -66,7 +66,7 @@ export function openDocuments(
     data: folder(paths.dataDir, 0o600, 0o700),
     engines: folder(paths.enginesDir, null, null),
     run: folder(paths.runDir, 0o600, 0o700),
-    // Who pulls a model, often root, need not be the user that the daemon runs as.
+    // The user who pulls a model, often root, need not be the daemon's.
     manifests: folder(paths.weightsDir, 0o644, 0o755),
   };
 }
@@ -79,9 +79,9 @@ export interface RecordsOptions {
 }
 
 /**
- * Opens the durable records: those of the cluster, or the ones in the data directory, of which nothing is read or made
- * yet. The caller closes the store. Rejects with `store_unavailable` where the cluster's cannot be reached, unless it
- * is not required now: then whatever is asked of it rejects until it can be.
+ * Opens the durable records: those of the cluster, or the ones in the data directory, of which nothing is read or
+ * created yet. The caller closes the store. Rejects with `store_unavailable` if the cluster's cannot be reached, unless
+ * it is not required now: then calls reject until it can be.
  */
 export async function openRecords(
   { paths, cluster, storeSync = "always" }: RecordsOptions,

@@ -1,4 +1,4 @@
-/** Distinct names that are told apart. */
+/** Maximum number of distinct names. */
 const MAX_NAMES = 2_000;
 const OTHER = "other";
 

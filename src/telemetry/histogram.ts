@@ -12,7 +12,7 @@ interface HistogramOptions<Label extends string> {
 /** What was observed under equal labels. */
 export class Series {
   readonly labels: Readonly<Record<string, string>>;
-  /** Values of each bucket alone, the infinite one last. */
+  /** Values of each bucket (not cumulative), the infinite one last. */
   readonly counts: number[];
   readonly #bounds: readonly number[];
   sum = 0;
@@ -44,11 +44,11 @@ export class LabelledHistogram<Label extends string> {
   constructor(options: HistogramOptions<Label>) {
     this.name = options.name;
     this.#options = options;
-    // A registry takes whatever has a name and is asked by `get`; its types know prom-client's own classes alone.
+    // A registry accepts any object with a name and `get`, but its types only prom-client's own classes.
     for (const registry of options.registers) registry.registerMetric(this as never);
   }
 
-  /** Where values under these labels are counted. */
+  /** The counters for these labels. */
   of(labels: Readonly<Record<Label, string>>): Series {
     const { labelNames, buckets } = this.#options;
     const key = JSON.stringify(labelNames.map((name) => labels[name]));

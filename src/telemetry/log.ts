@@ -93,7 +93,7 @@ export async function openLog(target: LogTarget): Promise<DaemonLog> {
       if (level === "info") write(line);
       else tell(line);
     },
-    // A pino logger copies its parent's level when it is made.
+    // A pino logger copies its parent's level when it is created.
     setLevel: (level) => {
       for (const each of [log, ...parts]) each.level = level;
     },

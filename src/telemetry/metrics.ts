@@ -67,7 +67,7 @@ export class Metrics {
   readonly #ofUsage = usageMetrics(this.registry);
   #ofProcess: Promise<Registry> | null = null;
 
-  /** Counts requests that differ in figures alone. */
+  /** Counts requests that differ only in figures. */
   requests(alike: readonly [FinishedRequest, ...FinishedRequest[]]): void {
     this.#served(alike);
     const [{ route, end, code = "", ...fields }] = alike;
@@ -91,7 +91,7 @@ export class Metrics {
     if (event.type !== "transition") return;
     const { id, state, lastDeath } = event.snapshot;
     if (state === "starting") this.#starts.inc({ instance: id });
-    // What has failed already is only given up when it becomes absent.
+    // An instance that has already failed only becomes absent when it is abandoned.
     else if ((state === "failed" || state === "absent") && event.from !== "failed" && lastDeath !== null)
       this.#ends.inc({ instance: id, cause: lastDeath.cause });
   }

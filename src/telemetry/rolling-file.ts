@@ -17,11 +17,11 @@ const WRITE_EVERY_MS = 50;
 const MAX_WAITING_CHARACTERS = 4 * 2 ** 20;
 
 /**
- * A log in files of a limited size. `current.log` is a link to the one being written: it is replaced by renaming, so
- * that whoever follows the log never finds it missing.
+ * A log in files of a limited size. `current.log` is a link to the current one: it is replaced by renaming, so
+ * followers of the log never find it missing.
  *
- * What cannot be written is lost, and nothing else happens: a full disk must neither take the daemon down nor keep it
- * from ending. pino-roll was tried: while lines keep coming it does not roll
+ * Lines that cannot be written are lost, without further effects: a full disk must neither crash the daemon nor keep it
+ * from exiting. pino-roll was tried: under continuous load it does not rotate
  * (docs/decisions/2026-11-29-micro-optimisations.md).
  */
 export class RollingFile {

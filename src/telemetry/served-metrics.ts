@@ -16,8 +16,8 @@ const genAi = ["gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_
 type GenAi = (typeof genAi)[number];
 
 /**
- * Defines the metrics that vLLM and OpenTelemetry's GenAI conventions have of served requests; returns what counts
- * requests that differ in figures alone.
+ * Defines the metrics of vLLM and of OpenTelemetry's GenAI conventions for served requests; returns a function that
+ * counts requests that differ only in figures.
  */
 export function servedMetrics(
   registry: Registry,
@@ -102,7 +102,7 @@ interface Times {
   readonly firstTokenMs: number | null;
 }
 
-/** As the engine measured them; else, of a stream, as its bytes came. Null: nobody knows. */
+/** As measured by the engine; otherwise, for a stream, from the arrival of its bytes. Null: unknown. */
 export function timesOf({
   stream = false,
   queueMs,

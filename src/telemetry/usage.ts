@@ -29,7 +29,7 @@ export const usageCollection: CollectionSpec<UsageRecord> = {
 
 export interface UsageSources {
   readonly store: Store;
-  /** Where earlier versions kept the totals; they are moved to the store. */
+  /** Where earlier versions stored the totals; they are moved to the store. */
   readonly documents: Documents;
 }
 
@@ -119,7 +119,7 @@ export class UsageLedger {
     };
   }
 
-  /** By day, the newest first. `from`: the first day, `YYYY-MM-DD`; `tenant`: of it alone. */
+  /** By day, the newest first. `from`: the first day, `YYYY-MM-DD`; `tenant`: only this one. */
   async byDay({ from, tenant }: { readonly from: string; readonly tenant?: string }): Promise<UsageByDay> {
     await this.save();
     const days: UsageDay[] = [];

@@ -49,7 +49,7 @@ export function keyText(key: KeyView): string[] {
   return alignColumns(rows);
 }
 
-/** Who changed what, as a table. Pure. */
+/** The audit trail as a table. Pure. */
 export const auditText = (entries: readonly AuditEntry[]): string[] =>
   alignColumns([
     ["TIME", "WHO", "VIA", "ACTION", "TARGET", "STATUS"],

@@ -37,7 +37,7 @@ export function nodesText(nodes: readonly NodeStatus[], now: number): string[] {
 /** One line for each server that is not up, or has failed a request. */
 function trouble(node: NodeStatus, now: number): string[] {
   if (node.lastError === null || node.state === "disabled") return [];
-  // Without a word of it, an old failure beside the state "up" reads as a contradiction.
+  // Without an explanation, an old failure next to the state "up" looks contradictory.
   if (node.state === "up") return [`${node.name} is up; its last failure: ${node.lastError}`];
   const seen = node.seenAt === null ? "never seen" : `last seen ${formatDuration(now - node.seenAt)} ago`;
   return [`${node.name}: ${node.lastError} (${seen})`];

@@ -10,7 +10,7 @@ export const noticeLine = (notice: Notice): string => `${notice.severity}: ${not
 /** The same for a narrow line: the file without its directory. */
 export const shortNoticeLine = (notice: Notice): string => noticeLine({ ...notice, file: basename(notice.file) });
 
-/** What the daemon has to be restarted for, or nothing. */
+/** Settings that require a restart of the daemon, or nothing. */
 export const restartLines = (settings: readonly string[] | undefined): string[] =>
   settings === undefined || settings.length === 0
     ? []

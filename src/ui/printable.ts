@@ -4,7 +4,7 @@
  */
 export const printable = (text: string): string => text.replace(/(?!\r?\n|\t)\p{Cc}/gu, escaped);
 
-/** The same for what has to stay on its line. */
+/** The same for text that must stay on its line. */
 export const printableLine = (text: string): string => text.replace(/\p{Cc}/gu, escaped);
 
 /** JSON as text, whose writer leaves the control characters of eight bits as they are. */

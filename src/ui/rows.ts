@@ -34,7 +34,7 @@ export interface Column {
 const LOAD_BAR_CELLS = 6;
 const FAULTS = new Set(["exit", "signal", "start-timeout", "spawn-error", "port-taken", "probe-failed", "wedged"]);
 
-/** Whether somebody has to know: it ended, and nobody had asked for that. */
+/** Whether it should be reported: it ended unexpectedly. */
 export const diedByFault = (instance: InstanceStatus): boolean =>
   instance.lastDeath !== null && FAULTS.has(instance.lastDeath.cause);
 

@@ -63,7 +63,7 @@ export function statusText(given: DaemonStatus, colour: boolean): string[] {
   ];
 }
 
-/** Of models of which there is nothing to say so many are shown; there may be hundreds. */
+/** Number of inconspicuous models that are shown; there may be hundreds. */
 const MAX_AT_REST = 10;
 
 function modelLines(models: readonly ModelStatus[]): string[] {

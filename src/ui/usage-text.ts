@@ -4,7 +4,7 @@ import { alignColumns } from "./table.ts";
 
 const TITLES = ["KEY", "MODEL", "REQUESTS", "FAILED", "PROMPT TOKENS", "CACHED", "COMPLETION TOKENS"];
 
-/** Columns of speech and transcripts, shown where there were some. */
+/** Columns of speech and transcripts, shown if there were any. */
 const SOUND: readonly { readonly title: string; readonly of: (row: UsageRow) => number | undefined }[] = [
   { title: "CHARACTERS", of: (row) => row.characters },
   { title: "AUDIO SECONDS", of: (row) => row.audioSeconds },

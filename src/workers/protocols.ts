@@ -6,7 +6,7 @@ import { getStatus } from "../upstreams/worker/get-status.ts";
 /** `silent`: it did not answer in time, as one that is busy may not. */
 type WorkerHealth = "well" | "unwell" | "silent";
 
-/** How workers of one protocol are asked, and asked how they are. */
+/** How to call workers of one protocol, and check their health. */
 export interface WorkerDriver {
   upstream(endpoint: string): Upstream;
   health(endpoint: string): Promise<WorkerHealth>;
@@ -16,7 +16,7 @@ export interface WorkerDriver {
 
 const HEALTH_TIMEOUT_MS = 3_000;
 const ABORT_TIMEOUT_MS = 5_000;
-/** Who answers that it has no such route is there all the same: a worker need not have one. */
+/** A worker without the route is nevertheless running: it is optional. */
 const NO_ROUTE: ReadonlySet<number> = new Set([404, 405, 501]);
 const isWell = (status: number): boolean => (status >= 200 && status < 300) || NO_ROUTE.has(status);
 

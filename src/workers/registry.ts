@@ -43,14 +43,14 @@ const MAX_REGISTRATIONS = 20_000;
 const RESERVED_MS = 10 * 60_000;
 const LOOK_EVERY_MS = 30_000;
 const START_RETRY_MS = 5_000;
-/** Workers that are asked how they are at once. */
+/** Workers that are checked at once. */
 const LOOKS_AT_ONCE = 16;
 /** Nothing is there any longer that could answer. Other failures, such as too many open files, may be our own. */
 const GONE: ReadonlySet<unknown> = new Set(["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "ENOTFOUND"]);
 
 /**
- * The workers that have registered themselves. Each is one candidate for the scheduler, and each of their names a
- * model; workers of one name are its replicas. What cannot be reached, or is not well where it is asked, is forgotten.
+ * The registered workers. Each is one candidate for the scheduler, and each of their names a model; workers with the
+ * same name are its replicas. Unreachable or unhealthy ones are removed.
  */
 export class Workers implements RemoteSource, WorkerEvents {
   readonly #ports: WorkersPorts;
@@ -62,7 +62,7 @@ export class Workers implements RemoteSource, WorkerEvents {
   #before: readonly WorkerRegistration[] = [];
   #timer: Timer | null = null;
   #closed = false;
-  /** Set by whoever adds it to the sources of candidates. */
+  /** Set by the owner of the sources of candidates. */
   onChange: (delta: RemoteDelta) => void = () => {};
 
   constructor(ports: WorkersPorts) {
@@ -302,7 +302,7 @@ export class Workers implements RemoteSource, WorkerEvents {
       .catch((error: unknown) => log.warn({ err: error, endpoint }, "a worker could not be removed from the store"));
   }
 
-  /** One that is silent may be busy: only its word, or that nothing is there, counts against it. */
+  /** A silent one may be busy: only an error response, or that nothing is listening, counts against it. */
   async #look(worker: Worker): Promise<void> {
     const health = await workerDrivers[worker.protocol].health(worker.endpoint);
     if (this.#closed) return;

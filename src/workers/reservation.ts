@@ -1,7 +1,7 @@
 /** A place on a worker that is kept for one chat. Ids are what the client wrote, numbers or texts. */
 export interface Reservation {
   readonly name: string;
-  /** Who reserved it. Others can neither use it nor give it back. */
+  /** The owner of the reservation. Others can neither use nor release it. */
   readonly tenant: string;
   readonly historyId: string | number;
   readonly userId: string | number;
@@ -18,9 +18,9 @@ export interface ReservationQuery {
   readonly owner: string | null;
 }
 
-/** Of a client that names no user, and in `debug` of a place that nobody has reserved. */
+/** For a client that names no user, and in `debug` for a place without a reservation. */
 export const NOBODY = -1;
 
-/** The same for equal ids, however they were written: a form knows texts alone. */
+/** The same for equal ids, however they were written: a form only has strings. */
 export const reservationKey = ({ name, tenant, historyId, userId }: Omit<Reservation, "expiresAt">): string =>
   JSON.stringify([name, tenant, String(historyId), String(userId)]);

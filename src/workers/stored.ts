@@ -3,7 +3,7 @@ import { hostname } from "node:os";
 import type { Collection, Store } from "../core/store.ts";
 import type { WorkerRegistration } from "../core/worker.ts";
 
-/** `host`: an address of loopback means something on the machine alone where it was registered, and to its daemon. */
+/** `host`: a loopback address is only meaningful on the machine where it was registered, and to its daemon. */
 type StoredWorker = WorkerRegistration & { readonly host: string };
 
 const TENANT = "local";

@@ -9,7 +9,7 @@ import { NOBODY, type Reservation, reservationKey } from "./reservation.ts";
 export interface WorkerEvents {
   /** Which of its places are reserved has changed. */
   reservationsChanged(worker: Worker): void;
-  /** A call was not answered. Called before another worker is looked for. */
+  /** A call was not answered. Called before another worker is chosen. */
   failed(worker: Worker, failure: SendFailure): void;
 }
 
@@ -58,7 +58,7 @@ export class Worker implements Upstream {
     return this.#inFlight;
   }
 
-  /** Places that are kept for somebody. */
+  /** Reserved places. */
   get reserved(): number {
     return this.#kept.size;
   }
@@ -104,7 +104,7 @@ export class Worker implements Upstream {
     if (this.#kept.delete(key)) this.#events.reservationsChanged(this);
   }
 
-  /** Gives back what nobody came for. */
+  /** Releases expired reservations. */
   expire(now: number): void {
     for (const [key, { expiresAt }] of this.#kept) if (expiresAt <= now) this.giveBack(key);
   }

@@ -3,7 +3,7 @@ import { type Device, type Hardware, withReserve } from "../../core/device.ts";
 import { type LocalPreset, type Quantization, quantizations } from "./preset.ts";
 
 const MIB = 2 ** 20;
-/** Where no configuration was read. */
+/** If no configuration was read. */
 const DEFAULT_RESERVE = { maxPercent: defaults.maxVramPercent, bytes: defaults.vramReserveMib * MIB };
 
 /** GiB that a billion parameters take. */
@@ -25,7 +25,7 @@ const ALIKE: Readonly<Record<string, Quantization>> = {
 };
 const USUAL: Quantization = "q4_k_m";
 
-/** The quantization that memory is computed for, of one that somebody names; null: there is none of that name. */
+/** The quantization used to compute memory for a given one; null: there is none of that name. */
 function alike(name: string): Quantization | null {
   const wanted = name.toLowerCase();
   return quantizations.find((known) => known === wanted) ?? ALIKE[wanted] ?? null;
@@ -59,7 +59,7 @@ export type Sized = Pick<LocalPreset, "name" | "sizeB" | "vramMib">;
 export interface Compatibility {
   readonly compatible: boolean;
   readonly requiredMib: number;
-  /** Of the GPU that has most room; 0 where there is none. */
+  /** For the GPU with the most room; 0 if there is none. */
   readonly availableMib: number;
   /** The first that fits a GPU, smallest first; null: none does. */
   readonly recommended: Quantization | null;
@@ -102,7 +102,7 @@ function warningOf(
   return `${name} needs about ${required} MB of GPU memory, and ${available} MB are available; ${advice}.`;
 }
 
-/** Where a model of this size can run here, by its memory alone. */
+/** Where a model of this size can run here, judging only by its memory. */
 export type Fit = "gpu" | "cpu" | "no";
 
 export interface FitHere {

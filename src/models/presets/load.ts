@@ -11,9 +11,9 @@ const FILE = /^(local|cloud|embedding)(?:_models)?\.ya?ml$/;
 const MAX_FILE_BYTES = 1024 * 1024;
 
 /**
- * Reads the presets that came with Assistant, those in `presets/` beside config.toml, and those in `HF_PRESETS_DIR`; a
- * later one of the same name replaces an earlier one. Never rejects: a file or an entry that cannot be used is left
- * out, and a notice says why.
+ * Reads the included presets, those in `presets/` next to config.toml, and those in `HF_PRESETS_DIR`; a later one with
+ * the same name replaces an earlier one. Never rejects: a file or an entry that cannot be used is ignored, and a notice
+ * gives the reason.
  */
 export async function loadPresets(paths: Pick<Paths, "configFile">, env: Environment): Promise<Presets> {
   const notices: ConfigNotice[] = [];

@@ -13,14 +13,13 @@ export interface PullOrder {
 /** A name, and maybe a quantization as Ollama's users write tags. */
 const NAME = /^([A-Za-z0-9][A-Za-z0-9._-]*?)(?::([A-Za-z0-9_]+))?$/;
 
-/** Whether somebody means a preset: a name that the catalog does not have, not a path, an address or a repository. */
+/** Whether a reference may be a preset: a name that is not in the catalog, not a path, a URL or a repository. */
 export const mayBePreset = (written: string): boolean =>
   NAME.test(written) && !/\.gguf$/i.test(written) && catalogEntry(written.replace(/:latest$/, "")) === null;
 
 /**
- * What to pull for what somebody wrote: a preset's file under the preset's name, `NAME:Q8_0` for another quantization
- * of it, and everything else as it is written. Throws `unknown_source` for a name that nothing has, and `usage` for a
- * preset that has no weights.
+ * What to pull for a reference: a preset's file under the preset's name, `NAME:Q8_0` for another quantization of it,
+ * and anything else as written. Throws `unknown_source` for an unknown name, and `usage` for a preset without weights.
  */
 export function pullOrder(written: string, presets: Presets): PullOrder {
   if (!mayBePreset(written)) return { reference: written, name: null };

@@ -15,7 +15,7 @@ interface Named {
 interface InRepository extends Named {
   /** `ORG/REPO` of the Hugging Face hub. */
   readonly repo: string;
-  /** GGUF file in it; null: the usual quantization is looked for. */
+  /** GGUF file in it; null: the usual quantization is chosen. */
   readonly filename: string | null;
   /** SPDX id, or the hub's name; null: not known. */
   readonly licence: string | null;
@@ -79,7 +79,7 @@ export class Presets {
     return this.all.filter((preset): preset is Extract<Preset, { kind: Kind }> => preset.kind === kind);
   }
 
-  /** Names that somebody may have meant. */
+  /** Similar names. */
   near(name: string): string[] {
     return nearestNames(name, this.#byName.keys());
   }

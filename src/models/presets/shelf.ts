@@ -5,7 +5,7 @@ import type { ConfigNotice, Paths } from "../../core/config.ts";
 import { type PresetFolder, presetFolders } from "./folders.ts";
 import type { Presets } from "./preset.ts";
 
-/** The presets of a daemon: read when they are asked for, and anew when the user's folders have changed. */
+/** The presets of a daemon: read when needed, and again when the user's folders have changed. */
 export class PresetShelf {
   readonly #paths: Pick<Paths, "configFile">;
   readonly #env: Environment;
@@ -34,7 +34,7 @@ export class PresetShelf {
     return presets;
   }
 
-  /** Brings `notices` up to date. Where the user has no presets there is nothing to look at, and nothing is loaded. */
+  /** Updates `notices`. If the user has no presets, nothing is read or loaded. */
   async look(): Promise<void> {
     const folders = presetFolders(this.#paths, this.#env);
     const isUsed = folders.some(({ isChosen }) => isChosen) || (await identityOf(folders)) !== "";

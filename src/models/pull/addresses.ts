@@ -54,7 +54,7 @@ export const isPrivateHost = (host: string): boolean => /(^|\.)localhost\.?$/i.t
 
 export const PRIVATE_ADDRESS = "ERR_PRIVATE_ADDRESS";
 
-/** `host`: as it is written in the address that was asked for. */
+/** `host`: as written in the requested URL. */
 export function privateAddressError(host: string, address: string = host): Error & { readonly host: string } {
   const shown = address === host ? host : `${host} (${address})`;
   return Object.assign(

@@ -40,7 +40,7 @@ interface Arrived {
   readonly file: ModelFileFacts;
 }
 
-/** Brings the files of a job, checks them, and gives the model its name. Whoever calls holds the lock of the name. */
+/** Downloads the files of a job, verifies them, and gives the model its name. The caller holds the lock of the name. */
 export async function deliver(
   job: Job,
   options: PullOptions,
@@ -66,7 +66,7 @@ export async function deliver(
   return job.files.length > 1 ? await keepAll(job, arrived, store) : await keep(job, arrived, store);
 }
 
-/** Of several files what there is to come is known at once, where the source tells. */
+/** For several files, the total is known at once, if the source reports it. */
 async function needRoomForAll({ files }: Job, folder: string, free: (path: string) => Promise<number>): Promise<void> {
   const here = await Promise.all((await readdir(folder)).map(async (name) => (await stat(join(folder, name))).size));
   const wanted = files.reduce((sum, { expected }) => sum + (expected.bytes ?? 0), 0);
@@ -164,8 +164,8 @@ async function keep(job: Job, arrived: readonly Arrived[], store: ModelStore): P
 }
 
 /**
- * The folder gets its name when all files in it are there: a crash before leaves a download to go on with, a crash
- * after a whole model.
+ * The folder gets its name when all files in it are complete: a crash before leaves a resumable download, a crash after
+ * a complete model.
  */
 async function keepAll(job: Job, arrived: readonly Arrived[], store: ModelStore): Promise<PulledModel> {
   const { name, reference, licence } = job;
@@ -187,7 +187,7 @@ async function keepAll(job: Job, arrived: readonly Arrived[], store: ModelStore)
     files,
     licence,
   };
-  // A damaged model of this name makes way; who has its files open keeps them.
+  // A damaged model of this name is replaced; processes with open files keep them.
   for (const old of (await getModel(store, name))?.files ?? []) await rm(old, { force: true });
   await rm(modelFolder(weightsDir, name), { force: true, recursive: true });
   await writeManifest(store, { ...facts, pulledAt: new Date().toISOString() });
@@ -203,7 +203,7 @@ async function keepAll(job: Job, arrived: readonly Arrived[], store: ModelStore)
   };
 }
 
-/** Faults that no other source would mend. */
+/** Faults that another source would not fix. */
 const isOwnFault = (error: unknown): boolean => ["disk_full", "not_writable"].includes(toAssistantError(error).code);
 
 async function explained(

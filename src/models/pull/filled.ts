@@ -2,7 +2,7 @@ import { AssistantError } from "../../core/errors.ts";
 import type { PartialFile } from "./partial.ts";
 import type { Delivery, Expected, Source } from "./types.ts";
 
-/** Delivers and verifies. A continued download that turns out wrong is tried once more from the start. */
+/** Downloads and verifies. A resumed download that turns out wrong is retried once from the start. */
 export async function fill(source: Source, delivery: Delivery): Promise<void> {
   const { into, expected } = delivery;
   for (let fresh = false; ; fresh = true) {

@@ -26,7 +26,7 @@ function hint(status: number): string {
 export function inWords(error: unknown, url: URL, timing: Pick<PullTiming, "connectMs" | "stallMs">): unknown {
   if (isAssistantError(error)) return error;
   const { code, host, message } = error as NodeJS.ErrnoException & { readonly host?: string };
-  // A source that redirects to one failed; whoever asks for one made a mistake.
+  // A redirect to one is the source's failure; a request for one is a client error.
   if (code === PRIVATE_ADDRESS && host === url.hostname)
     return new AssistantError("invalid_request", `${message}.`, { param: "reference", cause: error });
   if (["ENOSPC", "EACCES", "EROFS", "EPERM"].includes(code ?? "")) return error;

@@ -12,7 +12,7 @@ export interface HttpAccess {
 /** The last answer of a chain of redirects. */
 export interface Answer {
   readonly status: number;
-  /** Where it came from in the end. */
+  /** The final source after redirects. */
   readonly url: URL;
   readonly body: Readable;
   /** Bytes of the body, or null. */
@@ -20,7 +20,7 @@ export interface Answer {
   readonly rangeStart: number | null;
   readonly rangeTotal: number | null;
   readonly acceptsRanges: boolean;
-  /** For `If-Range`: a strong ETag, else the date of the last change, else null. */
+  /** For `If-Range`: a strong ETag, otherwise the date of the last change, otherwise null. */
   readonly validator: string | null;
   /** What the hub's own headers say of the file. */
   readonly told: Expected;
@@ -122,7 +122,7 @@ const header = (headers: Headers, name: string): string | null => {
 };
 
 function read(status: number, url: URL, headers: Headers, body: Readable, told: Expected): Answer {
-  // Whoever reads the body sees its errors; a body that is given up unread must not bring the process down.
+  // Errors go to the reader of the body; an abandoned body must not crash the process.
   body.on("error", () => {});
   const length = header(headers, "content-length");
   const range = /^bytes (?:(\d+)-\d+|\*)\/(\d+|\*)$/.exec(header(headers, "content-range") ?? "");

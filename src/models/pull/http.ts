@@ -5,7 +5,7 @@ import { type Answer, type HttpAccess, type HttpSession, httpSession } from "./h
 import { canDivide, inPieces } from "./pieces.ts";
 import type { Delivery, Expected, PullOptions, Source } from "./types.ts";
 
-// A transfer that goes on after a break may break again; without any progress it is given up after this many.
+// A resumed transfer may break again; without any progress it is abandoned after this many attempts.
 const FRUITLESS_ATTEMPTS = 3;
 
 /** A plain address. */
@@ -14,9 +14,9 @@ export function urlSource(url: URL, options: PullOptions): Source & Required<Pic
 }
 
 /**
- * A file behind HTTP. The transfer is ours, on undici, and not node-llama-cpp's downloader (ipull): that one loads the
- * whole library (0.4 s), has no time limit for the connection or for silence, preallocates and writes in parallel
- * chunks whose state lies in its own file, and gives no hook for addresses, redirects, or a digest before the rename.
+ * A file over HTTP. The transfer is implemented with undici instead of node-llama-cpp's downloader (ipull): that one
+ * loads the whole library (0.4 s), has no timeout for the connection or for silence, preallocates and writes in
+ * parallel chunks with its own state file, and has no hook for addresses, redirects, or a digest before the rename.
  */
 export function httpSource(label: string, url: URL, access: HttpAccess): Source & Required<Pick<Source, "peek">> {
   return {
@@ -70,8 +70,8 @@ async function headOf(body: AsyncIterable<Buffer>, bytes: number): Promise<Buffe
 }
 
 /**
- * Whether another attempt may go on where this one broke. A wrong answer stays wrong, a full disk stays full, and a
- * source that never sent a byte is not waited for again.
+ * Whether another attempt may resume where this one broke. A wrong response stays wrong, a full disk stays full, and a
+ * source that never sent a byte is not tried again.
  */
 function isBroken(error: unknown, hasBytes: boolean): boolean {
   if (isAssistantError(error)) return false;
@@ -139,12 +139,12 @@ function bytesOf(
 
 function rangeHeaders({ into, expected }: Delivery): Record<string, string> {
   const { bytes, validator } = into;
-  // Without a validator only a known digest can tell whether old and new bytes belong together.
+  // Without a validator, only a known digest can prove that old and new bytes belong together.
   if (bytes === 0 || (validator === null && expected.sha256 === null)) return {};
   return { range: `bytes=${bytes}-`, ...(validator === null ? {} : { "if-range": validator }) };
 }
 
-/** The offset at which the answer's bytes go; the partial file is made to end there. */
+/** The offset at which the response's bytes are written; the partial file is truncated or extended to it. */
 async function placeOf(answer: Answer, url: URL, { into }: Delivery): Promise<number | "complete"> {
   if (answer.status === 206) {
     if (answer.rangeStart !== into.bytes)

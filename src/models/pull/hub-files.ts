@@ -9,7 +9,7 @@ import { isVoiceFile, voicesAmong } from "../voice.ts";
 /** A file of a repository, as the hub's API lists it. */
 export interface RepositoryFile {
   readonly path: string;
-  /** Null where the hub does not tell. */
+  /** Null if the hub does not report it. */
   readonly bytes: number | null;
   /** Lower-case hex, or null. */
   readonly sha256: string | null;
@@ -88,7 +88,7 @@ function named(file: string, repo: string, paths: readonly string[], missing: re
   const absent = parts.filter((part) => missing.includes(part));
   if (absent.length > 0)
     throw unknown(`${repo} does not have all parts of ${file}: ${absent.join(", ")} is missing.`, null);
-  // A projector that is asked for by its name comes alone.
+  // A projector requested by its name is pulled on its own.
   const projector = projectorAmong(paths);
   return { weights: parts, projector: projector === file || /mmproj/i.test(basename(file)) ? null : projector };
 }

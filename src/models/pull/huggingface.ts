@@ -55,8 +55,8 @@ export function hubSource(
 }
 
 /**
- * Asks the hub for a repository's files: which ones are meant, their sizes, digests and licence. Where the hub does not
- * answer and the file is named, the download itself will tell.
+ * Requests a repository's files from the hub: which ones are meant, their sizes, digests and licence. If the hub does
+ * not respond and the file is named, the download itself decides.
  */
 export async function findHubFiles(
   reference: HubReference,
@@ -97,7 +97,7 @@ export async function findHubFiles(
   };
 }
 
-/** The other files of a model that was pulled before, which are not asked for again: its parts lie in one folder. */
+/** The other files of an already pulled model, which are not requested again: its parts are in one folder. */
 export const besides = (file: HubPath, name: string): HubPath => {
   const folder = dirname(file.path);
   return { ...file, path: folder === "." ? name : `${folder}/${name}` };
@@ -158,7 +158,7 @@ function noAccess(repo: string, endpoint: URL, { bearer }: HttpAccess): Assistan
   );
 }
 
-/** The hub that is asked, and how. Throws `usage` for a wrong HF_ENDPOINT. */
+/** The hub's address and settings. Throws `usage` for a wrong HF_ENDPOINT. */
 export function hubOf(options: Pick<PullOptions, "env" | "allowPrivate">): { endpoint: URL; access: HttpAccess } {
   const chosen = options.env["HF_ENDPOINT"] || null;
   const text = chosen ?? "https://huggingface.co";

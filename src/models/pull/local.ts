@@ -64,8 +64,8 @@ export function localSource(path: string): Source {
 }
 
 /**
- * What makes a Piper voice one file, of the config beside it; null where there is none, as with one that was exported.
- * Throws `model_invalid`.
+ * The part of the config next to a Piper voice with which it becomes one file; null if there is none, as for an
+ * exported one. Throws `model_invalid`.
  */
 async function voiceConfig(file: string): Promise<Buffer | null> {
   const beside = `${file}.json`;

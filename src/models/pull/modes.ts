@@ -1,9 +1,7 @@
 import { chmod, mkdir, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 
-/**
- * Of everything that a pull leaves in the store: who pulls, often root, need not be the user that the daemon runs as.
- */
+/** For everything that a pull leaves in the store: the pulling user, often root, need not be the daemon's. */
 export const FILE_MODE = 0o644;
 const FOLDER_MODE = 0o755;
 const OWNER_READS = 0o400;
@@ -21,10 +19,7 @@ export async function makeFolder(path: string): Promise<void> {
   }
 }
 
-/**
- * Whether the user that a folder belongs to may read a file. Groups are not asked: who is in them is another machine's
- * guess.
- */
+/** Whether a folder's owner may read a file. Groups are ignored, since their members may not be known here. */
 export async function ownerOfFolderReads(folder: string, file: string): Promise<boolean> {
   const [{ uid }, found] = await Promise.all([stat(folder), stat(file)]);
   return (found.mode & OTHERS_READ) !== 0 || (found.uid === uid && (found.mode & OWNER_READS) !== 0);

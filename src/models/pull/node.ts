@@ -4,7 +4,7 @@ import { catalogEntry } from "../catalog.ts";
 import { parseReference } from "../reference.ts";
 import { type Delivery, type NodeModel, type NodeStore, nothingKnown, type Source } from "./types.ts";
 
-// As with addresses: without any progress a broken transfer is given up after this many attempts.
+// As with URLs: without any progress a broken transfer is abandoned after this many attempts.
 const FRUITLESS_ATTEMPTS = 3;
 
 type NodeFile = Pick<NodeModel, "name" | "bytes" | "sha256">;
@@ -15,8 +15,7 @@ export function nodeSource(store: NodeStore, model: NodeFile): Source {
     label: `remote server ${store.node}`,
     async deliver(delivery) {
       const { into, signal, timing, report } = delivery;
-      // The digest is what says which bytes these are: what began at one machine goes on from another that has the
-      // same.
+      // The digest identifies the bytes: a transfer from one machine is resumed from another with the same digest.
       await into.begin(`sha256:${model.sha256}`, signal, (bytes) => report("verify", bytes, model.bytes));
       if (into.bytes > model.bytes) await into.restart(`sha256:${model.sha256}`);
       await delivery.needRoom(model.bytes - into.bytes);
@@ -54,8 +53,8 @@ async function receive(store: NodeStore, model: NodeFile, { into, signal, timing
 }
 
 /**
- * What the manifest calls the model: where it came from at first, so that a model file may name that, or else the
- * machine. A catalog name is believed only with the catalog's digest.
+ * The model's source in the manifest: its original one, so that a model file may use that, or otherwise the machine. A
+ * catalog name is only accepted with the catalog's digest.
  */
 export function nodeReference(node: string, { name, reference, sha256 }: NodeModel): string {
   if (catalogEntry(reference)?.sha256 === sha256) return reference;

@@ -37,7 +37,7 @@ export function npmSource({ name, version, member }: NodePackage): Source {
       `--fetch-timeout=${stallMs}`,
       "--fetch-retries=1",
       "--fetch-retry-mintimeout=1000",
-      // The user's own cache would keep a second copy for ever.
+      // The user's own cache would keep a second copy forever.
       `--cache=${folder}/cache`,
       `--pack-destination=${folder}`,
       "--",

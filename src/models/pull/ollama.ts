@@ -20,7 +20,7 @@ interface Layer {
 
 const MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json";
 const LAYER = "application/vnd.ollama.image.";
-/** Where Ollama keeps models when it runs as a system service. */
+/** Where Ollama stores models when it runs as a system service. */
 const SYSTEM_FOLDER = "/usr/share/ollama/.ollama/models";
 
 /**

@@ -10,7 +10,7 @@ import { type Delivery, nothingKnown, type Source } from "./types.ts";
  * user has set up hold.
  */
 export interface PackageClient {
-  /** For progress, errors and the manifest, with the version where one is asked for. */
+  /** For progress, errors and the manifest, with the version if one was requested. */
   readonly label: string;
   /** Stands for the package in the note of the partial file. */
   readonly key: string;
@@ -125,7 +125,7 @@ async function run(
   }
 }
 
-/** Tells the size of a folder while it grows, and when it did not for `stallMs`. */
+/** Reports the size of a folder while it grows, and when it has not for `stallMs`. */
 function watchGrowth(folder: string, stallMs: number, grown: (bytes: number) => void, stalled: () => void): Disposable {
   let largest = 0;
   let changedAt = performance.now();

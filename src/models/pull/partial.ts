@@ -11,7 +11,7 @@ interface Note {
   readonly validator: string | null;
 }
 
-/** Somebody else could not go on writing the file either; without the note they begin anew. */
+/** Another user could not continue writing the file either; without the note the download starts over. */
 const NOTE_MODE = 0o600;
 
 /**
@@ -57,7 +57,7 @@ export class PartialFile {
   /** Empties it. `validator` identifies the version of the source that follows. */
   async restart(key: string, validator: string | null = null): Promise<void> {
     await this.close();
-    // Not truncated: the old file may be a hard link to somebody's own.
+    // Not truncated: the old file may be a hard link to a user's own.
     await rm(this.path, { force: true });
     this.#reset();
     this.#note = { key, validator };

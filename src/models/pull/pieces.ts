@@ -3,7 +3,7 @@ import type { Answer } from "./http-session.ts";
 import type { PieceLimits } from "./types.ts";
 
 export interface PieceTransfer {
-  /** The answer to a request for everything from `start` on. Its beginning is the first piece. */
+  /** The response to a request for everything from `start` on. Its beginning is the first piece. */
   readonly answer: Answer;
   readonly start: number;
   readonly total: number;

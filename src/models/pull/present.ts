@@ -44,7 +44,7 @@ async function digestIfSame(job: Job, model: StoredModel, signal: AbortSignal): 
       job.files.every(
         ({ name, expected: { sha256 } }) => has.has(name) && (sha256 === null || has.get(name) === sha256),
       ) &&
-      // Without digests only where they came from tells.
+      // Without digests, only the source identifies it.
       (job.files.every((file) => file.expected.sha256 !== null) || manifest?.reference === job.reference);
     return same ? (manifest?.sha256 ?? null) : null;
   }

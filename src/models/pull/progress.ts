@@ -3,8 +3,8 @@ import type { PullPhase, PullProgress } from "./types.ts";
 const EVERY_MS = 100;
 
 /**
- * Passes progress on at most ten times a second. A new phase or source, and the end of a known total, are always told,
- * so that no listener stays at 99 %.
+ * Reports progress at most ten times a second. A new phase or source, and the end of a known total, are always
+ * reported, so that no listener stays at 99 %.
  */
 export function progressGate(listener: (progress: PullProgress) => void, now: () => number = () => performance.now()) {
   let toldAt = Number.NEGATIVE_INFINITY;

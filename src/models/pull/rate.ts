@@ -13,8 +13,8 @@ export class Rate {
   }
 
   /**
-   * Takes what has arrived so far and returns the rate, or null while too little is known. Another `subject` begins
-   * anew.
+   * Takes the amount received so far and returns the rate, or null while too little is known. Another `subject` starts
+   * over.
    */
   add(subject: string, bytes: number): number | null {
     const at = this.#now();

@@ -7,10 +7,7 @@ export interface Failure {
   readonly error: unknown;
 }
 
-/**
- * What the user is told when no source delivered. A single source's own error says it best; of several each one is
- * listed.
- */
+/** The message if no source delivered: a single source's own error, or a list of several. */
 export function refusal(name: string, failures: readonly Failure[]): AssistantError {
   const [first] = failures;
   if (failures.length === 1 && isAssistantError(first?.error)) {

@@ -3,7 +3,7 @@ import { AssistantError } from "../../core/errors.ts";
 
 const MAX_LIST_BYTES = 10 * 2 ** 20;
 
-/** The paths in a tar archive, which may be compressed in any way that the machine's tar knows. */
+/** The paths in a tar archive, in any compression that the system's tar supports. */
 export async function tarFiles(archive: string, signal: AbortSignal): Promise<readonly string[]> {
   const options = { stdin: "ignore", cancelSignal: signal, maxBuffer: MAX_LIST_BYTES } as const;
   const { stdout } = await execa("tar", ["-tf", archive], options).catch(unreadable(signal));

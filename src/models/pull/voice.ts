@@ -8,7 +8,7 @@ import { PartialFile } from "./partial.ts";
 import { tarFiles, tarMember } from "./tar.ts";
 import { type Delivery, type Expected, nothingKnown, type Source } from "./types.ts";
 
-/** A source that can show the beginning of a file, or all of a small one. */
+/** A source that can return the beginning of a file, or all of a small one. */
 export type OpenSource = Source & Required<Pick<Source, "peek">>;
 
 /**
@@ -19,7 +19,7 @@ export function voiceSource(voice: Source, config: OpenSource, expected: Expecte
   return {
     label: voice.label,
     async deliver(delivery) {
-      // First, since it is small, and the voice is of no use without it.
+      // First, since it is small, and the voice is useless without it.
       const part = voicePart(await configText(config, delivery), `the voice's config from ${config.label}`);
       await fill(voice, { ...delivery, expected });
       await delivery.into.append(part);
@@ -56,7 +56,7 @@ export function voiceArchiveSource(archive: Source, expected: Expected): Source 
     label: archive.label,
     async deliver(delivery) {
       const { into, report, signal } = delivery;
-      // Kept after a break, so that the next pull goes on with it.
+      // Kept after an interruption, so that the next pull resumes it.
       const folder = `${into.path}.package`;
       await mkdir(folder, { recursive: true });
       const file = join(folder, "archive");

@@ -28,7 +28,7 @@ export async function extractMember(
   }
 }
 
-/** The one GGUF file among the files of a package. Throws `pull_failed` with what there is. */
+/** The one GGUF file among the files of a package. Throws `pull_failed` with the candidates. */
 export function onlyModel(files: readonly string[]): string {
   const models = files.filter((file) => /\.gguf$/i.test(file));
   const [only] = models;

@@ -5,8 +5,8 @@ import { addressOf } from "../secrets.ts";
 import { isHopeless, Pauses, requestOf, type Source, type SourcePorts } from "./source.ts";
 
 /**
- * Messages of a queue. Each is acknowledged once its answer is whole; one that fails goes back to the queue, one that
- * can never be answered to the queue's dead-letter exchange. Who asks for a reply gets the answer.
+ * Messages of a queue. Each is acknowledged once its answer is complete; a failed one returns to the queue, one that
+ * can never be answered goes to the queue's dead-letter exchange. `reply_to` receives the answer.
  */
 export function rabbitmqSource(settings: SourceSettings["rabbitmq"], ports: SourcePorts): Source {
   const { queue, durable = true } = settings;

@@ -9,7 +9,7 @@ import { isHopeless, Pauses, pause, requestOf, type Source, type SourcePorts } f
 const WAIT_S = 1;
 /** How long closing waits for messages to be given back. */
 const GIVE_BACK_MS = 2_000;
-/** A message of a stream that was taken this long ago and not answered belongs to whoever asks. */
+/** A message of a stream that was taken this long ago and not answered may be claimed by any consumer. */
 const STALE_MS = 60_000;
 
 /**
@@ -133,7 +133,7 @@ async function streamLoop({ key, group, ports, connect, always, waiting }: LoopC
     const read = (await waiting(redis, reading)) as [string, Entry[]][] | null;
     return read?.[0]?.[1][0];
   };
-  /** Until it is answered: nobody else would before it is stale. */
+  /** Until it is answered: no other consumer would retry it before it is stale. */
   const settle = async (redis: Redis, [id, fields]: Entry): Promise<void> => {
     try {
       await ports.answer(requestOf(messageIn(fields)));
@@ -200,5 +200,5 @@ async function channelLoop({ key, ports, signal, connect, always, waiting: until
 }
 /** The longest that a timer can be set to. */
 const FOR_EVER_MS = 2 ** 31 - 1;
-/** Nothing holds up whoever publishes on a channel. */
+/** Publishers on a channel cannot be slowed down. */
 const MAX_WAITING = 1_000;

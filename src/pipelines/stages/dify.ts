@@ -28,9 +28,7 @@ interface DifyEvent {
 const SERVICE = "Dify";
 const ANSWERS: ReadonlySet<string> = new Set(["message", "agent_message"]);
 
-/**
- * Asks an application of Dify, by its API for chats. The client learns the ids with which it goes on in a frame `info`.
- */
+/** Calls an application of Dify, with its chat API. The client receives the ids for continuing in a frame `info`. */
 export function difyStage(settings: StageSettings["dify"], read: ReadVariable): Stage {
   const { api_key_env: variable, inputs = {}, split = true } = settings;
   const base = settings.url.replace(/\/+$/, "");

@@ -34,7 +34,7 @@ export function httpStage(settings: StageSettings["http"], read: ReadVariable): 
   });
   const picked = (value: unknown): unknown => {
     const found = pick === undefined ? value : valueAt(value, pick);
-    // Services that answer with JSON have sound in base64.
+    // In JSON responses of services, audio is in base64.
     if (emits === "audio" && typeof found === "string") return Buffer.from(found, "base64");
     return emits === "text" && found !== undefined && found !== null && typeof found !== "string"
       ? JSON.stringify(found)

@@ -5,12 +5,10 @@ import { AssistantError } from "../../core/errors.ts";
 import type { JsonObject } from "../../core/inference.ts";
 import type { Stage, StageFactory } from "../stage.ts";
 
-/** One that waits for ever would keep all pipelines from being loaded. */
+/** A module that never becomes ready would prevent all pipelines from being loaded. */
 const LOAD_MS = 10_000;
 
-/**
- * A stage of the user's: a TypeScript or JavaScript module that exports `createStage`. A changed file is loaded anew.
- */
+/** A custom stage: a TypeScript or JavaScript module that exports `createStage`. A changed file is loaded again. */
 export async function moduleStage(file: string, settings: JsonObject): Promise<Stage> {
   const late = new AbortController();
   const timeout = sleep(LOAD_MS, null, { signal: late.signal }).then(() => {

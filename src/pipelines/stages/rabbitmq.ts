@@ -15,7 +15,7 @@ export function rabbitmqStage(settings: StageSettings["rabbitmq"], read: ReadVar
   const connect = async () => {
     const { RabbitConnection } = await import("../rabbitmq.ts");
     const connection = new RabbitConnection(address);
-    // It connects again by itself; who publishes meanwhile waits, and learns of it.
+    // It reconnects automatically; publishing waits meanwhile, and fails if that takes too long.
     connection.on("error", () => {});
     return { connection, publisher: connection.createPublisher({ confirm: true, maxAttempts: 2 }) };
   };

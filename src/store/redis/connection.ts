@@ -8,7 +8,7 @@ export const KEY_PREFIX = "assistant:";
 
 /** A call that meets a lost connection waits as long for it to come back. */
 const WAIT_MS = 2_000;
-/** Of the first connection: where it must be had, and where the caller goes on without. */
+/** Timeouts of the first connection: if it is required, and if the caller continues without it. */
 const REQUIRED_MS = 10_000;
 const START_MS = 3_000;
 const COMMAND_MS = 15_000;
@@ -22,7 +22,7 @@ export interface RedisConnectionOptions {
   readonly url: string;
   /** Called with a sentence for people when the connection is lost, and when it is back. */
   readonly report: (event: string) => void;
-  /** Done once, before anything else is asked of the server. Where it rejects so does whatever is asked. */
+  /** Done once, before any other command. If it rejects, so do all commands. */
   readonly prepare: (server: RedisCommands) => Promise<void>;
   /** False: a server that cannot be reached now is no failure; it is used once it is there. */
   readonly isRequired: boolean;
@@ -37,9 +37,8 @@ export interface RedisCommands {
 }
 
 /**
- * One connection to Redis or Valkey, and one for subscriptions once there are any. They come back by themselves. No
- * command is sent twice: whoever asked for one that was under way when the connection was lost learns that its fate is
- * not known.
+ * One connection to Redis or Valkey, and one for subscriptions once there are any. They reconnect automatically. No
+ * command is sent twice: if the connection is lost during a command, its caller learns that the outcome is unknown.
  */
 export class RedisConnection implements RedisCommands {
   /** Of this process, among those on the same Redis. */
@@ -143,7 +142,7 @@ export class RedisConnection implements RedisCommands {
     return this.use((redis) => redis.callBuffer(name, [...args]));
   }
 
-  /** Calls back with the client once it can be used. Rejects with `store_unavailable` in the place of its errors. */
+  /** Calls back with the client once it can be used. Rejects with `store_unavailable` instead of its errors. */
   async use<Answer>(call: (redis: Redis) => Promise<Answer>): Promise<Answer> {
     const redis = await this.#ready(WAIT_MS);
     try {
@@ -188,7 +187,7 @@ export class RedisConnection implements RedisCommands {
     };
   }
 
-  /** The client itself, for libraries that bring commands of their own. It belongs to the connection. */
+  /** The client itself, for libraries with their own commands. It is owned by the connection. */
   get client(): Redis {
     return this.#redis;
   }
@@ -196,7 +195,7 @@ export class RedisConnection implements RedisCommands {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#subscriber?.disconnect();
-    // What was asked for is answered first.
+    // Pending commands are completed first.
     if (this.isUp) await this.#redis.quit().catch(() => {});
     this.#redis.disconnect();
   }
@@ -226,7 +225,7 @@ export class RedisConnection implements RedisCommands {
     const missed = (): void => {
       for (const channel of channels) for (const listener of this.#listeners.get(channel) ?? []) listener(null);
     };
-    // Whoever hears of it reads the store, over the other connection.
+    // Listeners read the store over the other connection.
     const whenBoth = (): void => void (this.isUp ? missed() : this.#redis.once("ready", missed));
     subscriber.subscribe(...channels).then(whenBoth, () => {});
   }
@@ -252,7 +251,7 @@ export class RedisConnection implements RedisCommands {
     await this.#options.prepare(server);
   }
 
-  /** Whoever asks long after the connection was lost does not wait for it. */
+  /** Calls long after the connection was lost do not wait for it. */
   async #connected(patienceMs: number): Promise<Redis> {
     const redis = this.#redis;
     if (redis.status === "ready") return redis;
@@ -318,7 +317,7 @@ async function requireVersion({ location, command }: RedisCommands): Promise<voi
   );
 }
 
-/** Errors of Redis that waiting does not mend. */
+/** Errors of Redis that waiting does not fix. */
 const REFUSED = /^(WRONGPASS|NOAUTH|NOPERM)/;
 
 const maySucceedLater = (error: unknown): boolean =>

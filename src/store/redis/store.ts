@@ -57,7 +57,7 @@ export interface RedisStoreOptions {
    * back.
    */
   readonly report: (problem: string) => void;
-  /** False: what is asked fails until the server can be reached. Default: it must be there now. */
+  /** False: calls fail until the server can be reached. Default: it must be available now. */
   readonly isRequired?: boolean;
   readonly clock?: Pick<Clock, "now">;
 }
@@ -172,7 +172,7 @@ export class RedisStore implements Store {
     return { records, blobs: await this.#sweepBlobs(now - UNNAMED_FOR_MS) };
   }
 
-  /** What is wrong with the server, as far as it can be known from here. */
+  /** Problems of the server, as far as they can be detected from here. */
   async check(): Promise<string[]> {
     await this.connection.command("PING");
     return await durabilityProblems(this.connection);

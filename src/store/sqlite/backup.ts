@@ -10,8 +10,8 @@ export interface BackupResult {
 }
 
 /**
- * Copies the store in `from` to the directory `to`, which must not exist yet, while a daemon may go on writing: all
- * records as they are at one moment, and every content that they name. The copy gets its name when it is whole. Throws
+ * Copies the store in `from` to the directory `to`, which must not exist yet, while a daemon may keep writing: all
+ * records as of one moment, and every content they refer to. The copy gets its name when it is complete. Throws
  * `file_exists`.
  */
 export async function backUp(from: string, to: string, store: SqliteStore): Promise<BackupResult> {
@@ -25,7 +25,7 @@ export async function backUp(from: string, to: string, store: SqliteStore): Prom
     await mkdir(partial, { recursive: true, mode: 0o700 });
     const database = join(partial, "records.db");
     await store.copyTo(database);
-    // Whoever copies it elsewhere copies this too: it holds prompts and answers.
+    // Included in copies of the backup, which contains prompts and answers.
     await chmod(database, 0o600);
     await synced(database);
     // After the records: what they name is there, since a content is older than the record that names it.

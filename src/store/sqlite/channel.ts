@@ -18,8 +18,8 @@ const MAX_BATCH = 500;
 const THREAD = programFile("src/store/sqlite/thread-program");
 
 /**
- * The way to the thread that has the database. One batch is under way at a time; what is asked meanwhile goes together
- * in the next. The thread starts with the first request, and keeps the process alive only while it has work.
+ * The connection to the thread with the database. One batch is in progress at a time; requests made meanwhile form the
+ * next one. The thread starts with the first request, and keeps the process alive only while it has work.
  */
 export class Channel {
   readonly #data: ThreadData;

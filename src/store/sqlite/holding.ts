@@ -6,8 +6,8 @@ export const heldSize = ({ blobBytes }: CollectionShape, row: string): string =>
   `octet_length(${row}.json)${blobBytes === undefined ? "" : ` + coalesce(${row}.${columnOf(blobBytes)}, 0)`}`;
 
 /**
- * Counts what is in the collection's table, and lets SQLite itself go on counting: whichever way a row comes or goes,
- * the table `held` has it in the same transaction.
+ * Counts the collection's table, and lets SQLite itself maintain the count: however a row is added or removed, the
+ * table `held` is updated in the same transaction.
  */
 export function holdingSql(shape: CollectionShape): string {
   const table = tableOf(shape.name);

@@ -3,8 +3,8 @@ import { close, fdatasync, open } from "node:fs";
 const SYNC_EVERY_MS = 1_000;
 
 /**
- * Brings a file to the disk a second after something was written to it, without holding up whoever writes. The
- * write-ahead log may be opened beside SQLite: its locks are on other files.
+ * Syncs a file to disk a second after something was written to it, without blocking the writer. The write-ahead log may
+ * be opened in parallel to SQLite: its locks are on other files.
  */
 export class LateSync {
   readonly #file: string;
@@ -27,8 +27,8 @@ export class LateSync {
   }
 
   #sync(): void {
-    // Where it is gone, a checkpoint has brought all of it into the database, and synced that. Another failure shows in
-    // the next checkpoint, which SQLite reports.
+    // If it is gone, a checkpoint has moved all of it into the database, and synced that. Other failures recur in the
+    // next checkpoint, which SQLite reports.
     open(this.#file, "r+", (failure, descriptor) => {
       if (failure === null) fdatasync(descriptor, () => close(descriptor));
     });

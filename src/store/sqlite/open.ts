@@ -6,7 +6,7 @@ import { AssistantError, isAssistantError } from "../../core/errors.ts";
 import { writeFailure } from "../../core/writing.ts";
 import { isDamage, storeFailure } from "./failure.ts";
 
-/** Another process may write: a command beside the daemon. */
+/** Another process may write: a command in addition to the daemon. */
 const BUSY_TIMEOUT_MS = 5_000;
 /** Files up to this size are checked page by page when they are opened, which takes about a second for it. */
 const CHECKED_AT_START_BYTES = 256 * 2 ** 20;
@@ -32,13 +32,13 @@ export interface OpenOptions {
 }
 
 /**
- * Opens the file, or makes it, readable for its owner alone. A damaged one is set aside under another name, which is
+ * Opens the file, or creates it, readable only by its owner. A damaged one is set aside under another name, which is
  * reported, and replaced by a new one. Throws `data_newer`, `not_writable` or `store_unavailable`.
  */
 export function openDatabase(file: string, { guest, sync, report }: OpenOptions): DatabaseSync {
   try {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    // SQLite gives the files beside it the same mode.
+    // SQLite gives its additional files the same mode.
     closeSync(openSync(file, "a", 0o600));
     chmodSync(file, 0o600);
   } catch (error) {

@@ -2,7 +2,7 @@ import type { StoreSync } from "../../core/config.ts";
 import type { Holding, HoldingLimits, Write } from "../../core/store.ts";
 import type { RawCommit, RawListQuery, RawQuery, RawRecord } from "../records.ts";
 
-/** A collection as the thread knows it: nothing of its type is left. */
+/** A collection without its type, for the thread. */
 export interface CollectionShape {
   readonly name: string;
   readonly indexes: Readonly<Record<string, readonly string[]>>;
@@ -52,7 +52,7 @@ export interface Batch {
 export type Reply = { readonly answer: unknown } | { readonly error: ErrorShape };
 export interface BatchReply {
   readonly replies: readonly Reply[];
-  /** What somebody should know about the file, found since the last reply. */
+  /** Problems of the file found since the last reply. */
   readonly problems: readonly string[];
 }
 

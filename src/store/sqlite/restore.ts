@@ -7,7 +7,7 @@ import { SqliteStore } from "./store.ts";
 export interface RestoreResult {
   readonly directory: string;
   readonly blobs: number;
-  /** Where the store is now that was there before; null: there was none. */
+  /** The new path of the previous store; null: there was none. */
   readonly replaced: string | null;
 }
 
@@ -15,9 +15,9 @@ export interface RestoreResult {
 const PARTS = /^(records\.db(-wal)?|blobs(\/.*)?)$/;
 
 /**
- * Puts a copy of the backup in `from` in the place of the store in `to`, which no process may have open. The copy is
- * checked first; what was there is moved aside, never deleted. Throws `usage` where there is no backup,
- * `store_unavailable` for a damaged one and `data_newer` for one of a newer version.
+ * Replaces the store in `to`, which no process may have open, by a copy of the backup in `from`. The copy is checked
+ * first; the previous store is moved aside, never deleted. Throws `usage` if there is no backup, `store_unavailable`
+ * for a damaged one and `data_newer` for one of a newer version.
  */
 export async function restore(from: string, to: string, now: Date): Promise<RestoreResult> {
   const found = await stat(join(from, "records.db")).catch(() => null);

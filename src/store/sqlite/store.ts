@@ -139,7 +139,7 @@ export class SqliteStore implements Store {
     return { records, blobs: await this.#folder.sweep(unreferenced, this.#clock.now()) };
   }
 
-  /** What SQLite finds wrong with the database; nothing: it is sound. Reads all of it. */
+  /** Problems found by SQLite in the database; empty: none. Reads all of it. */
   async check(): Promise<string[]> {
     return this.exists ? await this.#channel.call("check", {}) : [];
   }

@@ -17,7 +17,7 @@ import { type ExportLog, WatchedExporter } from "./watched-exporter.ts";
 
 export interface Tracing {
   readonly tracer: Tracer;
-  /** Sends what has not been sent, as far as that takes no time to speak of. Never rejects. */
+  /** Sends pending traces if that is quick. Never rejects. */
   close(): Promise<void>;
 }
 

@@ -24,7 +24,7 @@ export class WatchedExporter implements SpanExporter {
   export(spans: ReadableSpan[], done: (result: ExportResult) => void): void {
     this.#exporter.export(spans, (result) => {
       this.#note(spans.length, result);
-      // Who batches spans has nothing to do about it, and would report it again.
+      // The span processor could not do anything about it, and would report it again.
       done({ code: ExportResultCode.SUCCESS });
     });
   }

@@ -18,7 +18,7 @@ export function PsApp({ port }: { readonly port: PsPort }): ReactNode {
   const { columns: width, rows: height } = useWindowSize();
   const [snapshot, setSnapshot] = useState<PsSnapshot>({ status: null, problem: null });
   const [state, setState] = useState(initialState);
-  // Keys may come faster than renders: each one has to see what the one before it did.
+  // Keys may arrive faster than renders: each one must see the effect of the one before it.
   const latest = useRef(state);
   const change = (next: PsState): void => {
     latest.current = next;

@@ -1,6 +1,6 @@
 import type { DaemonStatus, InstanceAction } from "../../api/status.ts";
 
-/** One look at the daemon. */
+/** One snapshot of the daemon. */
 export interface PsSnapshot {
   /** The latest status, also while the daemon is away; null before the first. */
   readonly status: DaemonStatus | null;

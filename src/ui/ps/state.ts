@@ -23,7 +23,7 @@ export const initialState: PsState = {
 
 export type PsKey = "up" | "down" | "sort" | "stop" | "restart" | "pin" | "logs" | "help" | "quit" | "yes" | "no";
 
-/** What the view is to do besides showing the new state. */
+/** What the view must do in addition to showing the new state. */
 export type PsEffect =
   | { readonly type: "act"; readonly id: string; readonly action: InstanceAction["action"] }
   | { readonly type: "quit" };

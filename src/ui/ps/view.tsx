@@ -106,7 +106,7 @@ function Instances({
   state: PsState;
   width: number;
   room: number;
-  /** What to say where there are no rows. */
+  /** The text if there are no rows. */
   idle: string;
 }): ReactNode {
   if (rows.length === 0) {

@@ -38,7 +38,7 @@ export class Client {
     this.#endpoint = options.endpoint === undefined ? null : plain(options.endpoint);
   }
 
-  /** Where requests are sent; null before the first look-up. */
+  /** Destination of requests; null before the first lookup. */
   get endpoint(): string | null {
     return this.#endpoint;
   }

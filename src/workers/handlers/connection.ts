@@ -12,7 +12,7 @@ export class InferenceError extends Error {
   }
 }
 
-/** What is asked, and of whom: a model, or whoever offers what `headers` ask for. */
+/** The request and its target: a model, or a worker with the capabilities in `headers`. */
 export interface Inference {
   readonly model: string | null;
   readonly version: string;

@@ -81,9 +81,9 @@ const stop = async (code: number): Promise<void> => {
   process.exit(code);
 };
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => void stop(0));
-// Whoever started it is gone.
+// The parent process has exited.
 process.on("disconnect", () => void stop(0));
-// The daemon knows those that it has started itself.
+// The daemon knows workers that it has started itself.
 if (apiServer !== "" && variable(env, "ASSISTANT_POOL") === null)
   keepRegistered(
     {

@@ -138,7 +138,7 @@ class EventStream implements HandlerStream {
       json(this.#response, 500, { error: message });
       return;
     }
-    // The connection breaks: whoever reads it must not take what came for the whole.
+    // The connection is broken, so that the partial response does not look complete.
     this.#write(JSON.stringify({ error: message }));
     this.#response.destroy();
   }

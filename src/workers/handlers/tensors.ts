@@ -108,7 +108,7 @@ export function decodeMessage(bytes: Buffer, headBytes: number, field: "inputs" 
         : bytes.subarray(at, at + size);
     at += size ?? 0;
     const elements = decodeElements(name, datatype, encoded);
-    // Numbers of 64 bits are texts in JSON alone.
+    // Numbers of 64 bits are strings only in JSON.
     return {
       name,
       datatype,

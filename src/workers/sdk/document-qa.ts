@@ -20,9 +20,9 @@ interface Indexed extends Document {
 }
 
 /**
- * Answers questions about a page that the user names with `/url ADDRESS`. `args`: `model` that answers;
- * `embedding_model` that finds the passages (without one the beginning of the page is shown to the model); `url` of the
- * API; `max_characters` of the page in a prompt; `allow_private`, to read pages of private networks.
+ * Answers questions about a page that the user names with `/url ADDRESS`. `args`: `model` for the answers;
+ * `embedding_model` for finding passages (without one, the beginning of the page is used); `url` of the API;
+ * `max_characters` of the page in a prompt; `allow_private`, to read pages of private networks.
  */
 export class DocumentQaProcess implements GeneralProcessInterface {
   readonly #model: AssistantModel;

@@ -1,7 +1,7 @@
 import { Agent, request } from "undici";
 import { isPrivateHost, publicLookup } from "../../models/pull/addresses.ts";
 
-/** A page, as far as it can be read. */
+/** The readable content of a page. */
 export interface Document {
   readonly title: string;
   readonly text: string;

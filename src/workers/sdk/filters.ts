@@ -65,7 +65,7 @@ export class ContextualCC implements TextLevelFilteringInterface {
   }
 }
 
-/** Keeps the last message of the user alone. */
+/** Keeps only the user's last message. */
 export class FinalUserFilter implements TextLevelFilteringInterface {
   filter(records: readonly ChatRecord[]): readonly ChatRecord[] {
     const last = records.findLast(({ role }) => role === "user");

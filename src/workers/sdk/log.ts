@@ -16,7 +16,7 @@ export interface WorkerLog {
   error(message: string): void;
 }
 
-/** A line for each message on standard error. Never holds what somebody asked or was answered. */
+/** One line per message on standard error. Never contains prompts or answers. */
 export function workerLog(level: Level, write: (line: string) => void): WorkerLog {
   const log = (of: Level) => (message: string) => {
     if (LEVELS.indexOf(of) >= LEVELS.indexOf(level))

@@ -62,7 +62,7 @@ export class Registrar {
     if (this.#beat !== null) clearInterval(this.#beat);
     if (!this.#registered) return;
     this.#registered = false;
-    // It may be registering anew.
+    // It may be registering again.
     await this.#beating;
     const answer = await this.#post("./worker/unregister");
     if (typeof answer === "string") this.#options.log.warning(`Unregistering failed: ${answer}`);

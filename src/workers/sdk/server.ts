@@ -10,7 +10,7 @@ import type { ChatRecord } from "./records.ts";
 import { listenHost, type WorkerSettings } from "./settings.ts";
 
 const MAX_BODY_BYTES = 64 * 2 ** 20;
-/** Looked at every few seconds by whoever watches: they would fill the log. */
+/** Polled every few seconds by monitors: they would fill the log. */
 const QUIET: ReadonlySet<string> = new Set(["/", "/health", "/metrics"]);
 
 export interface WorkerServerOptions {

@@ -16,7 +16,7 @@ export interface WorkerSettings {
   readonly ignoreAgent: boolean;
   /** Retries of the registration. */
   readonly retryCount: number;
-  /** Null: the file with the default name if it exists, else the default layout or logging. */
+  /** Null: the file with the default name if it exists, otherwise the default layout or logging. */
   readonly layoutConfig: string | null;
   readonly loggingConfig: string | null;
   readonly debug: boolean;

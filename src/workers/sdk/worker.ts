@@ -64,7 +64,7 @@ async function layoutOf({ layout }: RunOptions, settings: WorkerSettings, cwd: s
   return await loadLayout(layoutConfig ?? DEFAULT_LAYOUT, { cwd, context });
 }
 
-/** Resolves with the exit code when the worker has to stop. */
+/** Resolves with the exit code when the worker must stop. */
 function endOf(signal: AbortSignal | null): { readonly ended: Promise<number>; exit(code: number): void } {
   const { promise, resolve: exit } = Promise.withResolvers<number>();
   const end = (): void => exit(0);
