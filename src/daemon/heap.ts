@@ -22,8 +22,8 @@ export interface TidyOptions {
   readonly collect?: () => void;
 }
 
-/** Soon after the start, when there are hardly any clients waiting. */
-const FIRST_LOOK_MS = 2_000;
+/** Soon after the start, but late enough that a daemon that only runs for a moment never pays for a collection. */
+const FIRST_LOOK_MS = 10_000;
 /** Long: after a pause to read an answer the next question must not find the daemon cold. */
 const LOOK_MS = 120_000;
 /**
@@ -34,7 +34,7 @@ const LOOK_MS = 120_000;
 const WORTHWHILE_BYTES = 16 * 2 ** 20;
 
 /**
- * Gives memory back to the system when no request runs and none has ended since the last look: 2 s after the start, and
+ * Gives memory back to the system when no request runs and none has ended since the last look: 10 s after the start, and
  * two to four minutes after a burst. V8 keeps what the start and every burst took (a young generation of 14 MB after
  * the start, 100 MB under load) for as long as nothing is allocated: an idle daemon would have 29 % more memory. Under
  * load nothing changes: the young generation grows again within the first few hundred requests. Ends when disposed.

@@ -1,6 +1,6 @@
 import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { eventually } from "../support/assistant.ts";
 import { turnKnobs } from "../support/fake-engine.ts";
 import { ask, type FakeInstallation, type FakeModel, fake, installFakes, open } from "../support/fake-installation.ts";
@@ -9,10 +9,11 @@ let assistant: FakeInstallation;
 let url = "";
 const end = async (): Promise<void> => assistant[Symbol.asyncDispose]();
 
-async function start(models: Record<string, FakeModel>): Promise<void> {
-  assistant = await installFakes({ models });
+/** With these models loaded, and `lake` at rest. */
+async function start(...names: readonly string[]): Promise<void> {
+  assistant = await installFakes({ models: Object.fromEntries([...names, "lake"].map((name) => [name, {}])) });
   url = await assistant.serve();
-  await Promise.all(Object.keys(models).map((name) => ask(url, name, "wake up")));
+  await Promise.all(names.map((name) => ask(url, name, "wake up")));
 }
 const pidOf = async (name: string): Promise<number> => (await assistant.ready(name)).pid ?? 0;
 const reloads = async (): Promise<number> => (await assistant.daemonLog()).split('"msg":"reloaded"').length - 1;
@@ -33,7 +34,7 @@ async function underWay(name: string, tokens: number): Promise<{ rest: Promise<s
 }
 
 describe("a daemon that runs on", () => {
-  beforeAll(() => start({ river: {} }));
+  beforeAll(() => start("river"));
   afterAll(end);
 
   test("an edit that changes nothing that matters restarts nothing", async () => {
@@ -109,11 +110,12 @@ describe("a daemon that runs on", () => {
 });
 
 describe("models that change", () => {
-  afterEach(end);
+  beforeAll(() => start("river", "brook"));
+  afterAll(end);
 
   test("a changed file restarts its model alone, after its running answers; the other keeps process and stream", async () => {
-    await start({ river: {}, brook: {} });
     const [river, brook] = [await pidOf("river"), await pidOf("brook")];
+    const launches = [await assistant.launches("river"), await assistant.launches("brook")] as const;
     const riverSocket = (await assistant.ready("river")).endpoint ?? "";
     await turnKnobs(riverSocket, { hold: true });
     const streams = [await underWay("river", 50), await underWay("brook", 100)];
@@ -131,12 +133,12 @@ describe("models that change", () => {
     expect(changed).toMatchObject({ contextTokens: 1024, lastDeath: { cause: "reload" } });
     expect(changed.pid).not.toBe(river);
     expect(await pidOf("brook")).toBe(brook);
-    expect(await assistant.launches("brook")).toBe(1);
-    expect(await assistant.launches("river")).toBe(2);
+    expect(await assistant.launches("brook")).toBe(launches[1]);
+    expect(await assistant.launches("river")).toBe(launches[0] + 1);
   });
 
   test("quick edits one after the other start nothing twice", async () => {
-    await start({ river: {} });
+    const launches = await assistant.launches("river");
     for (const contextTokens of [512, 768, 1024, 1280, 1536]) {
       await edit("river", { contextTokens });
       await new Promise((resolve) => setImmediate(resolve));
@@ -147,11 +149,10 @@ describe("models that change", () => {
     });
     await ask(url, "river", "wake up");
     expect(await assistant.ready("river")).toMatchObject({ contextTokens: 1536 });
-    expect(await assistant.launches("river")).toBe(2);
+    expect(await assistant.launches("river")).toBe(launches + 1);
   });
 
   test("a new file adds a model, a removed one takes its model away after its running answers", async () => {
-    await start({ river: {}, brook: {} });
     await rm(join(assistant.modelDir, "brook.toml"));
     const { rest } = await underWay("brook", 60);
     await eventually("brook is unknown", async () => (await ask(url, "brook", "hello")).status === 404);
@@ -165,7 +166,6 @@ describe("models that change", () => {
   });
 
   test("a mistake in one file keeps that model on its last good settings, is reported everywhere, and mending it brings the new ones", async () => {
-    await start({ river: {}, brook: {} });
     const [river, brook] = [await pidOf("river"), await pidOf("brook")];
     const file = join(assistant.modelDir, "river.toml");
     await assistant.writeModel("river", `${assistant.toml("river", { slots: 3 })}\nslotz = 3\n`);
@@ -197,9 +197,7 @@ describe("models that change", () => {
   });
 
   test("a model that is set to preload by an edit starts without a request", async () => {
-    assistant = await installFakes({ models: { river: {} } });
-    url = await assistant.serve();
-    await edit("river", { toml: "preload = true" });
-    await assistant.ready("river");
+    await edit("lake", { toml: "preload = true" });
+    await assistant.ready("lake");
   });
 });
