@@ -1,13 +1,11 @@
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { eventually } from "../support/assistant.ts";
 import { turnKnobs } from "../support/fake-engine.ts";
-import { ask, type FakeInstallation, fake, installFakes } from "../support/fake-installation.ts";
+import { ask, fake, installFakes } from "../support/fake-installation.ts";
 
-let assistant: FakeInstallation;
-afterEach(() => assistant[Symbol.asyncDispose]());
-
-test("an engine whose health is fine and whose slots make no progress is found, and the model answers again", async () => {
-  assistant = await installFakes({ models: { river: {} }, scheduler: "wedge_after_s = 0.6" });
+// At once: they mostly wait.
+test.concurrent("an engine whose health is fine and whose slots make no progress is found, and the model answers again", async () => {
+  await using assistant = await installFakes({ models: { river: {} }, scheduler: "wedge_after_s = 0.6" });
   const url = await assistant.serve();
   await ask(url, "river", "wake up");
   const { pid } = await assistant.ready("river");
@@ -22,8 +20,11 @@ test("an engine whose health is fine and whose slots make no progress is found, 
   expect(next.lastDeath).toMatchObject({ cause: "wedged" });
 });
 
-test("an engine that takes requests and gives none a slot is found once its clients give up", async () => {
-  assistant = await installFakes({ models: { river: { knobs: [{}, {}] } }, scheduler: "wedge_after_s = 2" });
+test.concurrent("an engine that takes requests and gives none a slot is found once its clients give up", async () => {
+  await using assistant = await installFakes({
+    models: { river: { knobs: [{}, {}] } },
+    scheduler: "wedge_after_s = 2",
+  });
   const url = await assistant.serve();
   await ask(url, "river", "wake up");
   const { pid } = await assistant.ready("river");
@@ -38,10 +39,10 @@ test("an engine that takes requests and gives none a slot is found once its clie
   });
   expect(next.lastDeath?.cause).toBe("wedged");
   expect((await ask(url, "river", "hello")).status).toBe(200);
-}, 90_000);
+});
 
-test("one hung engine does not block another model", async () => {
-  assistant = await installFakes({ models: { stuck: { knobs: { hangBeforeHeaders: false } }, brook: {} } });
+test.concurrent("one hung engine does not block another model", async () => {
+  await using assistant = await installFakes({ models: { stuck: { knobs: { hangBeforeHeaders: false } }, brook: {} } });
   const url = await assistant.serve();
   await Promise.all([ask(url, "stuck", "wake up"), ask(url, "brook", "wake up")]);
   await assistant.turn("stuck", { hangBeforeHeaders: true, healthHang: true, slotsHang: true, ignoreSigterm: true });
@@ -56,8 +57,8 @@ test("one hung engine does not block another model", async () => {
   await eventually("nobody waits", async () => (await assistant.state()).queued === 0);
 });
 
-test("a model that cannot start does not keep another from starting", async () => {
-  assistant = await installFakes({
+test.concurrent("a model that cannot start does not keep another from starting", async () => {
+  await using assistant = await installFakes({
     models: {
       broken: { knobs: { exitAtStart: 1, exitText: "error: no such tensor" } },
       slow: { knobs: { loading: true } },
