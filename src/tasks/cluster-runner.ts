@@ -34,6 +34,8 @@ const MAX_STALLED_CHECK_MS = 3_000;
 /** How soon a daemon takes part in a queue created by another one, or whose model was added. */
 const LOOK_MS = 2_000;
 const STORE_RETRY_MS = 1_000;
+/** For the end of what BullMQ does, once no task runs. */
+const CLOSE_MS = 3_000;
 /**
  * The record follows its job within milliseconds, or within this time, or never: then its creator received no
  * acknowledgement.
@@ -86,10 +88,14 @@ export class ClusterRunner implements Dispatcher {
   }
 
   async settled(): Promise<void> {
-    const isUp = this.#options.connection.isUp;
-    for (const worker of this.#workers.values()) await worker.close(!isUp).catch(() => {});
-    // One that is being made waits for Redis, and none has anything that is not the store's.
-    if (isUp) for (const queue of this.#queues.values()) await queue.then((made) => made.close()).catch(() => {});
+    const { connection, clock } = this.#options;
+    const { isUp } = connection;
+    const closing = [...this.#workers.values()].map((worker) => worker.close(!isUp));
+    // A queue holds nothing but the store's connection, and one that is being created waits for Redis.
+    if (isUp) for (const queue of this.#queues.values()) closing.push(queue.then((made) => made.close()));
+    // Redis may have stopped responding.
+    const late = new Promise<void>((resolve) => clock.after(CLOSE_MS, resolve));
+    await Promise.race([Promise.allSettled(closing), late]);
     this.#client?.disconnect();
   }
 

@@ -12,6 +12,8 @@ const WAIT_MS = 2_000;
 const REQUIRED_MS = 10_000;
 const START_MS = 3_000;
 const COMMAND_MS = 15_000;
+/** What the client library rejects with after that. */
+const TIMED_OUT = "Command timed out";
 const CONNECT_MS = 5_000;
 const MAX_RETRY_MS = 5_000;
 const RETRY_AFTER_S = 5;
@@ -289,6 +291,8 @@ export class RedisConnection implements RedisCommands {
 
   #failure(error: unknown): unknown {
     const { message } = error as Error;
+    // A server that no longer responds counts as lost, so that not every call waits so long for it.
+    if (message === TIMED_OUT) this.#redis.disconnect(true);
     const kind = /^[A-Z]+/.exec(message)?.[0] ?? "";
     const remedy = REMEDIES[kind];
     if (remedy !== undefined)

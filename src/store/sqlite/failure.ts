@@ -14,6 +14,12 @@ export function isDamage(error: unknown): boolean {
   return code === CODES.corrupt || code === CODES.notADatabase;
 }
 
+/** Whether another program has locked the file, for longer than a write waits. */
+export function isLocked(error: unknown): boolean {
+  const code = primaryCode(error);
+  return code === CODES.busy || code === CODES.locked;
+}
+
 /** SQLite's errors in our words; others pass as they are. */
 export function storeFailure(file: string, error: unknown): unknown {
   const code = primaryCode(error);

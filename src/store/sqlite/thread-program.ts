@@ -1,7 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { parentPort, workerData } from "node:worker_threads";
 import { toAssistantError } from "../../core/errors.ts";
-import { storeFailure } from "./failure.ts";
+import { isLocked, storeFailure } from "./failure.ts";
 import { LateSync } from "./late-sync.ts";
 import { openDatabase, problemsOf } from "./open.ts";
 import type { Batch, BatchReply, Reply, Request, ThreadData } from "./protocol.ts";
@@ -43,9 +43,11 @@ function serve({ requests, now }: Batch): Reply[] {
   if (requests.length === 1 || requests.some(({ call }) => OUTSIDE.has(call))) return separate();
   try {
     return transaction(store, requests, now);
-  } catch {
-    // Nothing was changed. Whatever is wrong with one of them must not harm the others.
-    return separate();
+  } catch (error) {
+    // Nothing was changed. Whatever is wrong with one of them must not harm the others; but a locked file would have
+    // each of them wait as long again.
+    if (!isLocked(error)) return separate();
+    return requests.map((request) => (READING.has(request.call) ? alone(store, request, now) : failed(error)));
   }
 }
 

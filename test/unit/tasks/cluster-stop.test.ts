@@ -1,18 +1,22 @@
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
 import { Redis } from "ioredis";
-import { expect, test } from "vitest";
-import { systemClock } from "../../../src/core/clock.ts";
+import { onTestFinished, test } from "vitest";
 import { ClusterRunner, type ClusterRunnerOptions } from "../../../src/tasks/cluster-runner.ts";
+import { FakeClock } from "../../support/fake-clock.ts";
 import { freePort } from "../../support/redis.ts";
 import { taskOrder } from "../../support/tasks.ts";
 
-test("a daemon whose Redis is away ends while a queue waits for it", async () => {
-  const client = new Redis({ host: "127.0.0.1", port: await freePort(), enableOfflineQueue: false });
+/** A daemon's runner that has begun to create a queue, with a client that never gets ready. */
+async function runnerWith(port: number, isUp: boolean, clock: FakeClock): Promise<ClusterRunner> {
+  const client = new Redis({ host: "127.0.0.1", port, enableOfflineQueue: false });
   client.on("error", () => {});
+  onTestFinished(() => client.disconnect());
   const asked = Promise.withResolvers<void>();
   const runner = new ClusterRunner({
     connection: {
       client,
-      isUp: false,
+      isUp,
       command: async () => [],
       use: (call: (redis: Redis) => Promise<unknown>) => {
         const made = call(client);
@@ -23,14 +27,27 @@ test("a daemon whose Redis is away ends while a queue waits for it", async () =>
     serves: () => true,
     lostAfterMs: 1_000,
     concurrency: () => 1,
-    clock: systemClock,
+    clock,
     log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
   } as unknown as ClusterRunnerOptions);
-  const order = taskOrder("river");
-  runner.announce([{ id: "task_1", order }]).catch(() => {});
+  runner.announce([{ id: "task_1", order: taskOrder("river") }]).catch(() => {});
   await asked.promise;
   runner.stop();
+  return runner;
+}
+
+test("a daemon whose Redis is away ends while a queue waits for it", async () => {
+  const runner = await runnerWith(await freePort(), false, new FakeClock());
   await runner.settled();
-  expect(client.status).not.toBe("ready");
-  client.disconnect();
+});
+
+test("a daemon whose Redis no longer responds ends soon", async () => {
+  const silent = createServer().listen(0, "127.0.0.1");
+  onTestFinished(() => void silent.close());
+  await once(silent, "listening");
+  const clock = new FakeClock();
+  const runner = await runnerWith((silent.address() as AddressInfo).port, true, clock);
+  const settled = runner.settled();
+  clock.advance(3_000);
+  await settled;
 });

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { RedisStore } from "../../../../src/store/redis/store.ts";
 import { eventually } from "../../../support/assistant.ts";
 import { startRedis, type TestRedis } from "../../../support/redis.ts";
@@ -35,6 +35,17 @@ test("while Redis is gone calls fail with 503 and a time to come back; then all 
   const record = await eventually("the connection is back", () => notes.get("a").catch(() => undefined));
   expect([record?.value, store.problems]).toEqual([{ text: "kept" }, []]);
   expect(reports).toEqual([expect.stringContaining("is lost"), expect.stringContaining("is back")]);
+});
+
+test("a server that no longer responds counts as lost until it does", async () => {
+  const store = await opened();
+  const { client } = store.connection;
+  const before = reports.length;
+  vi.spyOn(client, "call").mockRejectedValueOnce(new Error("Command timed out"));
+  await expect(store.connection.command("PING")).rejects.toMatchObject({ code: "store_unavailable" });
+  await eventually("it is back", () => reports.length === before + 2);
+  expect(reports.slice(before)).toEqual([expect.stringContaining("is lost"), expect.stringContaining("is back")]);
+  expect(await store.connection.command("PING")).toBe("PONG");
 });
 
 test("what one process changes others see, and learn of", async () => {
