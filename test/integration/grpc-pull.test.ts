@@ -106,12 +106,12 @@ test("names that are not to be had: a model, a machine, a file outside the store
     pullInto(a.assistant, name, { from }).then(() => Promise.reject(new Error("it was pulled")), toAssistantError);
   expect(await printed("rivr", "--from", "berta")).toEqual({
     exitCode: 4,
-    stderr: 'Error: The remote server "berta" says: There is no model "rivr" on that machine.\nDid you mean river?',
+    stderr: 'Error: The remote server "berta" reports: There is no model "rivr" on that machine.\nDid you mean river?',
   });
   // A path is no name, whatever it leads to.
   expect(await refusal("../../config", "berta")).toMatchObject({ exitCode: 4 });
   const outside = await refusal("pond", "berta");
-  expect(outside.message).toContain('The weights of "lake" are a file outside its store, which is not handed out.');
+  expect(outside.message).toContain('The weights of "lake" are a file outside its store, which is not shared.');
   expect(outside.message + outside.remedy).not.toContain("/");
   const configured = remotes.map(({ name, grpc }) => `${name} (${grpc})`).join(", ");
   expect(await printed("river", "--from", "bert")).toEqual({

@@ -129,7 +129,7 @@ describe("a task", () => {
   it("is answered by a fallback where its model fails", async () => {
     const task = await submit({ model: "broken", fallback_models: ["brook"], max_tokens: 1 });
     expect((await reaches(task, "completed")).result).toMatchObject({ model: "brook" });
-    expect((await report(task)).logs.map(({ message }) => message).join()).toContain("brook is asked");
+    expect((await report(task)).logs.map(({ message }) => message).join()).toContain("trying brook");
   });
 
   it("that fails is tried again as often as it says", async () => {
