@@ -8,7 +8,8 @@ import { timeOf } from "./support/keys/span.ts";
 export default class Audit extends BaseCommand {
   static override summary = "Show the audit trail: who changed models, instances and keys";
   static override description =
-    "Newest first. Every authorized request that could change something is recorded, with its status, for 400 days, without secrets and prompts.";
+    "Newest first. Every authorized request that could change something is recorded, with its status, for 400 days, " +
+    "without secrets and prompts.";
   static override examples = [
     { description: "The last changes", command: "<%= config.bin %> audit" },
     { description: "Those of the last week, as JSON", command: "<%= config.bin %> audit --since 7d --json" },

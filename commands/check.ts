@@ -5,7 +5,8 @@ import type { CheckedPreset } from "./support/models/check.ts";
 export default class Check extends BaseCommand {
   static override summary = "Check whether a preset's model fits on a GPU of this machine";
   static override description =
-    "Compares the memory that the model needs with the free memory of the GPU with the most room, recommends a quantization, and shows whether the weights are on this machine and on the hub.";
+    "Compares the memory that the model needs with the free memory of the GPU with the most room, " +
+    "recommends a quantization, and shows whether the weights are on this machine and on the hub.";
   static override examples = [
     { description: "Check a model before pulling it", command: "<%= config.bin %> check qwen2.5-7b-instruct" },
     {

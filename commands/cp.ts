@@ -10,7 +10,8 @@ interface Copied {
 export default class Cp extends BaseCommand {
   static override summary = "Give a pulled model a second name";
   static override description =
-    "The files are linked, so the copy takes no additional space; each name can be removed without the other. For another name with the same settings, use `model_alias` in the model file.";
+    "The files are linked, so the copy takes no additional space; each name can be removed without the other. " +
+    "For another name with the same settings, use `model_alias` in the model file.";
   static override examples = [
     { description: "Keep a model under another name", command: "<%= config.bin %> cp smollm2 my-model" },
   ];

@@ -5,8 +5,8 @@ import type { Finding } from "./support/doctor/finding.ts";
 export default class Doctor extends BaseCommand {
   static override summary = "Check everything Assistant needs and show how to fix what is missing";
   static override description =
-    "Checks Node.js, engines, GPUs and drivers, memory, disk, directories and their permissions, configuration, models, ports and the daemon. " +
-    "Changes nothing. Exits with 1 when something is broken.";
+    "Checks Node.js, engines, GPUs and drivers, memory, disk, directories and their permissions, configuration, " +
+    "models, ports and the daemon. Changes nothing. Exits with 1 when something is broken.";
   static override examples = [
     { description: "Show the findings", command: "<%= config.bin %> doctor" },
     {

@@ -6,7 +6,8 @@ import { BaseCommand } from "./support/cli/base-command.ts";
 export default class Export extends BaseCommand {
   static override summary = "Copy a model's files to another place";
   static override description =
-    "Files appear complete or not at all. A model with several files is copied to a folder, under the file names that llama.cpp expects.";
+    "Files appear complete or not at all. A model with several files is copied to a folder, " +
+    "under the file names that llama.cpp expects.";
   static override examples = [
     { description: "To a file", command: "<%= config.bin %> export smollm2 ./smollm2.gguf" },
     { description: "Into a folder", command: "<%= config.bin %> export smollm2 /media/usb" },

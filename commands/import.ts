@@ -6,7 +6,8 @@ import type { Imported } from "./support/models/import.ts";
 export default class Import extends BaseCommand {
   static override summary = "Import models that are already on this machine";
   static override description =
-    "Imports a GGUF file, a folder with one model, or Ollama's folder of models. Files are linked if the file system allows it, so they take no additional space.";
+    "Imports a GGUF file, a folder with one model, or Ollama's folder of models. " +
+    "Files are linked if the file system allows it, so they take no additional space.";
   static override examples = [
     { description: "A file", command: "<%= config.bin %> import ./model.gguf --name mine" },
     { description: "The models of Ollama", command: "<%= config.bin %> import ~/.ollama/models" },

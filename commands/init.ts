@@ -25,7 +25,8 @@ interface InitResult {
 export default class Init extends BaseCommand {
   static override summary = "Write a configuration that fits this machine";
   static override description =
-    "Writes config.toml or, with --model-config, the file of one model (and config.toml if there is none). Each value has a comment that explains it. Existing files are not overwritten without --force.";
+    "Writes config.toml or, with --model-config, the file of one model (and config.toml if there is none). " +
+    "Each value has a comment that explains it. Existing files are not overwritten without --force.";
 
   static override examples = [
     { description: "Write config.toml", command: "<%= config.bin %> init" },

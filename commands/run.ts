@@ -7,8 +7,10 @@ export default class Run extends BaseCommand {
   static override usage = "run [MODEL] [PROMPT...]";
   static override summary = "Run a model: one prompt, or an interactive chat";
   static override description =
-    "With a prompt, streams the answer and exits; without one, opens a chat (/? lists its commands). Standard input is the prompt, " +
-    "or is appended to it; with --json, the answer is printed as a whole, with its token counts. Write -- before a prompt that begins with a dash. Anything missing is set up first: the configuration is written, the model pulled, the daemon started.";
+    "With a prompt, streams the answer and exits; without one, opens a chat (/? lists its commands). " +
+    "Standard input is the prompt, or is appended to it; with --json, the answer is printed as a whole, " +
+    "with its token counts. Write -- before a prompt that begins with a dash. " +
+    "Anything missing is set up first: the configuration is written, the model pulled, the daemon started.";
   static override examples = [
     { description: "One answer", command: '<%= config.bin %> run smollm2 "Name three rivers."' },
     { description: "A chat", command: "<%= config.bin %> run smollm2" },
@@ -22,7 +24,8 @@ export default class Run extends BaseCommand {
   static override args = {
     model: Args.string({
       description:
-        "name or alias, a catalog name, hf:ORG/REPO/FILE.gguf or a file (default: the first configured chat model, else smollm2)",
+        "name or alias, a catalog name, hf:ORG/REPO/FILE.gguf or a file (default: the first configured chat model, " +
+        "else smollm2)",
     }),
     prompt: Args.string({ description: "prompt; several words need no quotes" }),
   };
@@ -40,7 +43,8 @@ export default class Run extends BaseCommand {
     conversation: Flags.string({
       helpValue: "[ID]",
       description:
-        "store the chat: begin a conversation and print its id, or continue conversation ID with its model (see `assistant conversation`)",
+        "store the chat: begin a conversation and print its id, or continue conversation ID with its model (see " +
+        "`assistant conversation`)",
     }),
     verbose: Flags.boolean({ description: "print token counts and speed after the answer" }),
   };

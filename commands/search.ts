@@ -8,7 +8,9 @@ export default class Search extends BaseCommand {
   static override usage = "search [TEXT...] [OPTIONS]";
   static override summary = "Search models that can be pulled by name, and the Hugging Face hub";
   static override description =
-    "Lists the models known by name, including your own presets, without network access. SIZE is the disk space of models on this machine. FITS shows where this machine currently has enough memory for a model (gpu, cpu, or no), QUANT the recommended quantization.";
+    "Lists the models known by name, including your own presets, without network access. " +
+    "SIZE is the disk space of models on this machine. FITS shows where this machine currently has enough memory " +
+    "for a model (gpu, cpu, or no), QUANT the recommended quantization.";
   static override examples = [
     { description: "All models known by name", command: "<%= config.bin %> search" },
     {

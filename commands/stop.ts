@@ -8,8 +8,9 @@ import { type StopResult, stopDaemon } from "./support/daemon/stop.ts";
 export default class Stop extends BaseCommand {
   static override summary = "Stop the daemon and all its instances, or one model";
   static override description =
-    "Lets running requests finish and refuses new ones. Returns once the daemon's process has exited. Succeeds if no daemon is running. " +
-    "With MODEL, only its instances are stopped and their memory is freed; the next request loads it again.";
+    "Lets running requests finish and refuses new ones. Returns once the daemon's process has exited. " +
+    "Succeeds if no daemon is running. With MODEL, only its instances are stopped and their memory is freed; " +
+    "the next request loads it again.";
   static override examples = [
     { description: "Stop after running requests", command: "<%= config.bin %> stop" },
     { description: "Stop at once", command: "<%= config.bin %> stop --now" },

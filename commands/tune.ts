@@ -6,9 +6,11 @@ import type { TuneResult } from "./support/tune/tune-and-write.ts";
 export default class Tune extends BaseCommand {
   static override summary = "Find the fastest settings for a model on this machine and write them to its file";
   static override description =
-    "Starts the model's engine, alone on its device, with different threads, batch sizes, slots and cache types, measures prompts and answers, " +
-    "and changes those keys of the model's file; comments and other keys stay as they are. On a terminal it asks first. Never chooses a batch that takes over 200 ms. " +
-    "Several models are measured one after the other, each with the threads it gets while all of them run.";
+    "Starts the model's engine, alone on its device, with different threads, batch sizes, slots and cache types, " +
+    "measures prompts and answers, and changes those keys of the model's file; " +
+    "comments and other keys stay as they are. On a terminal it asks first. " +
+    "Never chooses a batch that takes over 200 ms. Several models are measured one after the other, " +
+    "each with the threads it gets while all of them run.";
   static override examples = [
     { description: "Balance one request alone and several at once", command: "<%= config.bin %> tune smollm2" },
     {

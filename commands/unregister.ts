@@ -5,7 +5,8 @@ import { agreed } from "./support/cli/confirm.ts";
 export default class Unregister extends BaseCommand {
   static override summary = "Remove a model from the configuration by deleting its file (TOML)";
   static override description =
-    "A running daemon lets the model's requests finish, then stops it. The weights are kept; `assistant rm` deletes those. Fails if the file contains other models.";
+    "A running daemon lets the model's requests finish, then stops it. " +
+    "The weights are kept; `assistant rm` deletes those. Fails if the file contains other models.";
   static override examples = [{ description: "Remove a model", command: "<%= config.bin %> unregister mine" }];
   static override args = { name: Args.string({ required: true, description: "name of a configured model" }) };
   static override flags = { yes: Flags.boolean({ char: "y", description: "do not ask for confirmation" }) };

@@ -10,7 +10,8 @@ const DEFAULT_SINCE = "30d";
 export default class Usage extends BaseCommand {
   static override summary = "Show requests and tokens per API key and model";
   static override description =
-    "Counts are kept across restarts of the daemon. Requests of commands on this machine, and all requests while no keys are configured, count as `local`.";
+    "Counts are kept across restarts of the daemon. Requests of commands on this machine, " +
+    "and all requests while no keys are configured, count as `local`.";
   static override examples = [
     { description: "Show usage", command: "<%= config.bin %> usage" },
     {

@@ -9,7 +9,8 @@ const DEFAULT_LIMIT = 20;
 export default class ConversationList extends BaseCommand {
   static override summary = "List stored conversations, most recently changed first";
   static override description =
-    "Lists conversations of this machine's user, such as those of `assistant run --conversation`, and of requests without an API key. Conversations of an API key are visible to that key only.";
+    "Lists conversations of this machine's user, such as those of `assistant run --conversation`, " +
+    "and of requests without an API key. Conversations of an API key are visible to that key only.";
   static override examples = [{ description: "The last ones", command: "<%= config.bin %> conversation list" }];
   static override flags = {
     limit: Flags.integer({ min: 1, max: 1000, default: DEFAULT_LIMIT, description: "how many" }),

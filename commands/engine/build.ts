@@ -10,9 +10,10 @@ type Outcome = BuildResult | { readonly started: boolean; readonly reason: strin
 export default class EngineBuild extends BaseCommand {
   static override summary = "Build llama-server, the fast native engine, for this machine";
   static override description =
-    "Compiles llama.cpp's server from the source included in the installation and links it against precompiled libraries, " +
-    "which takes minutes on two cores. For an NVIDIA or AMD GPU the library for CUDA or Vulkan is downloaded and checked; no nvcc is needed. " +
-    "Needs git, cmake, make or ninja, and a C++ compiler. The new build is tested with a model, then used from each model's next start; " +
+    "Compiles llama.cpp's server from the source included in the installation and links it against precompiled " +
+    "libraries, which takes minutes on two cores. For an NVIDIA or AMD GPU the library for CUDA or Vulkan is " +
+    "downloaded and checked; no nvcc is needed. Needs git, cmake, make or ninja, and a C++ compiler. " +
+    "The new build is tested with a model, then used from each model's next start; " +
     "earlier builds are kept (`assistant engine list`). An interrupted build resumes where it stopped.";
   static override examples = [
     { description: "Build it", command: "<%= config.bin %> engine build" },
@@ -33,7 +34,8 @@ export default class EngineBuild extends BaseCommand {
     }),
     stock: Flags.boolean({
       description:
-        "build without Assistant's patches, from source; installed next to the patched build and only used if selected with `engine use`",
+        "build without Assistant's patches, from source; installed next to the patched build and only used if " +
+        "selected with `engine use`",
     }),
     gpu: Flags.boolean({ description: "build for the detected GPUs", default: true, allowNo: true }),
     jobs: Flags.integer({

@@ -10,13 +10,15 @@ const limit = (description: string) => Flags.integer({ min: 1, description });
 export default class KeyCreate extends BaseCommand {
   static override summary = "Create an API key and print its secret, once";
   static override description =
-    "Only a hash of the secret is stored. Once a key exists, every request over the network needs one; commands on this machine do not. A running daemon accepts the key at once.";
+    "Only a hash of the secret is stored. Once a key exists, every request over the network needs one; " +
+    "commands on this machine do not. A running daemon accepts the key at once.";
   static override examples = [
     { description: "A key that may use every model", command: "<%= config.bin %> key create anna" },
     {
       description: "Limited to a model, a rate and a time",
       command:
-        "<%= config.bin %> key create ci --model smollm2 --requests-per-minute 60 --tokens-per-day 1000000 --expires 90d",
+        "<%= config.bin %> key create ci --model smollm2 --requests-per-minute 60 --tokens-per-day 1000000 " +
+        "--expires 90d",
     },
     {
       description: "For an administrator",

@@ -6,7 +6,8 @@ import { keyAccess } from "../support/keys/access.ts";
 export default class KeyList extends BaseCommand {
   static override summary = "List API keys, their state and their limits";
   static override description =
-    "Lists keys of the store and of the configuration. Secrets are not shown, except for the last four characters of stored ones.";
+    "Lists keys of the store and of the configuration. Secrets are not shown, " +
+    "except for the last four characters of stored ones.";
   static override examples = [
     { description: "List them", command: "<%= config.bin %> key list" },
     { description: "As JSON, for scripts", command: "<%= config.bin %> key list --json" },

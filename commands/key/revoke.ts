@@ -7,7 +7,9 @@ import { keyAccess } from "../support/keys/access.ts";
 export default class KeyRevoke extends BaseCommand {
   static override summary = "Revoke an API key";
   static override description =
-    "Requests with the key are refused from now on; answers that have begun are completed. The key's record is kept, so its name stays reserved and requests still need a key; --forget deletes it, along with the key's responses, files, tasks and conversations.";
+    "Requests with the key are refused from now on; answers that have begun are completed. " +
+    "The key's record is kept, so its name stays reserved and requests still need a key; --forget deletes it, " +
+    "along with the key's responses, files, tasks and conversations.";
   static override examples = [
     { description: "Revoke a key", command: "<%= config.bin %> key revoke anna" },
     { description: "And delete it with all that it has stored", command: "<%= config.bin %> key revoke anna --forget" },

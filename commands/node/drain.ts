@@ -9,7 +9,10 @@ const LOOK_EVERY_MS = 500;
 export default class NodeDrain extends BaseCommand {
   static override summary = "Take a machine of the cluster out of use, for maintenance";
   static override description =
-    "Other machines stop sending it requests, and it starts no more tasks; running requests finish, then its engines stop. Requests that still reach it are forwarded to other machines, or refused with 503 if none has the model. `GET /v2/health/ready` reports it as not ready to load balancers. It stays drained across restarts, until `node uncordon`.";
+    "Other machines stop sending it requests, and it starts no more tasks; running requests finish, " +
+    "then its engines stop. Requests that still reach it are forwarded to other machines, " +
+    "or refused with 503 if none has the model. `GET /v2/health/ready` reports it as not ready to load balancers. " +
+    "It stays drained across restarts, until `node uncordon`.";
   static override examples = [
     { description: "This machine, until nothing runs on it", command: "<%= config.bin %> node drain --wait" },
     { description: "Another one", command: "<%= config.bin %> node drain gpu-2" },

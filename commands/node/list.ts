@@ -7,7 +7,8 @@ import { BaseCommand } from "../support/cli/base-command.ts";
 export default class NodeList extends BaseCommand {
   static override summary = "List remote servers and their state";
   static override description =
-    "Remote servers are the machines of [[remote_servers]] and of the [cluster]. They take requests when this machine is busy, and serve models that it does not have.";
+    "Remote servers are the machines of [[remote_servers]] and of the [cluster]. " +
+    "They take requests when this machine is busy, and serve models that it does not have.";
   static override examples = [
     { description: "List them", command: "<%= config.bin %> node list" },
     { description: "As JSON, for scripts", command: "<%= config.bin %> node list --json" },

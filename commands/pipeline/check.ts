@@ -5,7 +5,8 @@ import type { CheckedPipelines } from "../support/pipelines/problems.ts";
 export default class PipelineCheck extends BaseCommand {
   static override summary = "Check whether the stages of pipelines fit together";
   static override description =
-    "Reads the current files, loads their modules, and compares the output type of each stage with the input type of the next. Does not contact any service. Exits with a non-zero code if there is an error.";
+    "Reads the current files, loads their modules, and compares the output type of each stage with the input type " +
+    "of the next. Does not contact any service. Exits with a non-zero code if there is an error.";
   static override examples = [
     { description: "Check all", command: "<%= config.bin %> pipeline check" },
     { description: "Check one", command: "<%= config.bin %> pipeline check assistant-voice --json" },

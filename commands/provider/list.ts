@@ -6,7 +6,8 @@ import { BaseCommand } from "../support/cli/base-command.ts";
 export default class ProviderList extends BaseCommand {
   static override summary = "List providers and their state";
   static override description =
-    "Providers are the [[providers]] of the configuration: services that run models elsewhere, such as OpenAI, OpenRouter, Ollama or another Assistant.";
+    "Providers are the [[providers]] of the configuration: services that run models elsewhere, such as OpenAI, " +
+    "OpenRouter, Ollama or another Assistant.";
   static override examples = [
     { description: "List them", command: "<%= config.bin %> provider list" },
     { description: "As JSON, for scripts", command: "<%= config.bin %> provider list --json" },

@@ -11,7 +11,8 @@ import { visitStore } from "../support/store/visit.ts";
 export default class StoreBackup extends BaseCommand {
   static override summary = "Back up the store to a new directory, even while the daemon is running";
   static override description =
-    "The backup contains a consistent snapshot of all records and the contents of files. Restore it with `assistant store restore`. The records of a cluster are backed up with Redis.";
+    "The backup contains a consistent snapshot of all records and the contents of files. " +
+    "Restore it with `assistant store restore`. The records of a cluster are backed up with Redis.";
   static override examples = [
     { description: "Back up", command: "<%= config.bin %> store backup /var/backups/assistant-2027-01-31" },
   ];

@@ -5,7 +5,9 @@ import { visitStore } from "../support/store/visit.ts";
 export default class StoreCheck extends BaseCommand {
   static override summary = "Check the integrity of the store";
   static override description =
-    "Reads all records and files, even while the daemon is running. In a cluster, checks whether Redis is configured to persist acknowledged writes. Changes nothing. Exits with 1 if there is a problem.";
+    "Reads all records and files, even while the daemon is running. In a cluster, " +
+    "checks whether Redis is configured to persist acknowledged writes. Changes nothing. " +
+    "Exits with 1 if there is a problem.";
   static override examples = [{ description: "Check it", command: "<%= config.bin %> store check" }];
 
   async run(): Promise<{ readonly location: string; readonly problems: readonly string[] }> {

@@ -11,7 +11,8 @@ import { showProgress } from "../support/cli/progress.ts";
 export default class StoreRestore extends BaseCommand {
   static override summary = "Restore the store from a backup";
   static override description =
-    "The daemon must not be running. The backup is copied and checked first; the current store is kept under another name.";
+    "The daemon must not be running. The backup is copied and checked first; " +
+    "the current store is kept under another name.";
   static override examples = [
     { description: "Restore", command: "<%= config.bin %> store restore /var/backups/assistant-2027-01-31" },
   ];

@@ -11,7 +11,8 @@ export default class TaskSubmit extends BaseCommand {
   static override usage = "task submit MODEL PROMPT...";
   static override summary = "Submit a task: a request that is answered later";
   static override description =
-    "Prints the task's id as soon as the task is stored; it survives restarts of the daemon. `assistant task wait` prints its answer.";
+    "Prints the task's id as soon as the task is stored; it survives restarts of the daemon. " +
+    "`assistant task wait` prints its answer.";
   static override examples = [
     { description: "Submit one", command: '<%= config.bin %> task submit smollm2 "Name three rivers."' },
     {

@@ -8,7 +8,8 @@ import { BaseCommand } from "../support/cli/base-command.ts";
 export default class TaskWait extends BaseCommand {
   static override summary = "Wait for a task, printing its answer as it arrives";
   static override description =
-    "Prints the answer from its start. Exits with 1 if the task fails or is cancelled. Ctrl-C stops waiting, but does not cancel the task.";
+    "Prints the answer from its start. Exits with 1 if the task fails or is cancelled. " +
+    "Ctrl-C stops waiting, but does not cancel the task.";
   static override examples = [
     { description: "One task", command: "<%= config.bin %> task wait task-0123456789abcdef" },
   ];

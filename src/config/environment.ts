@@ -16,7 +16,8 @@ export const environmentVariables = [
     name: "ASSISTANT_SYSTEM",
     key: null,
     about:
-      "`1`: use the directories of the system service (`/etc/assistant`, `/var/lib/assistant`, `/var/log/assistant`, `/run/assistant`).",
+      "`1`: use the directories of the system service (`/etc/assistant`, `/var/lib/assistant`, " +
+      "`/var/log/assistant`, `/run/assistant`).",
   },
   {
     name: "ASSISTANT_API_KEY",
@@ -59,7 +60,8 @@ export const environmentVariables = [
     name: "HF_PRESETS_DIR",
     key: null,
     about:
-      "Folder of presets, which take precedence over those in `presets/` next to config.toml and over the included ones.",
+      "Folder of presets, which take precedence over those in `presets/` next to config.toml and over the included " +
+      "ones.",
   },
   {
     name: "OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
@@ -82,7 +84,8 @@ export const environmentVariables = [
     name: "OTEL_TRACES_SAMPLER, OTEL_TRACES_SAMPLER_ARG",
     key: "telemetry.sample_ratio",
     about:
-      "Which traces are recorded: `always_on`, `always_off` or `traceidratio` with the ratio, each with or without `parentbased_` before it.",
+      "Which traces are recorded: `always_on`, `always_off` or `traceidratio` with the ratio, " +
+      "each with or without `parentbased_` before it.",
   },
   { name: "OTEL_BSP_SCHEDULE_DELAY", key: null, about: "Delay before spans are sent in a batch, in ms." },
   { name: "OTEL_TRACES_EXPORTER", key: null, about: "`none`: no traces are sent to a collector." },

@@ -62,7 +62,8 @@ export type Bind =
 export function bind(address: ListenAddress, { hasKeys, allowRemote }: RemotePolicy): Bind {
   if (isLoopback(address.host) || hasKeys || allowRemote) return { outcome: "ok", address, message: null };
   const ways =
-    "create a key (`assistant key create NAME`, ASSISTANT_API_KEY, or [server] api_key_sha256), or write `allow_remote = true` under [server] in config.toml to serve everyone who can reach it";
+    "create a key (`assistant key create NAME`, ASSISTANT_API_KEY, or [server] api_key_sha256), " +
+    "or write `allow_remote = true` under [server] in config.toml to serve everyone who can reach it";
   if (!isWildcard(address.host)) {
     return {
       outcome: "refused",

@@ -46,7 +46,8 @@ function providerSource({ findings, providers }: ReadContext, keys: SectionKeys,
     if (keys[key])
       return refuse(
         key,
-        "conflicts with `provider`; keep one of the two (to fall back from a local model to a provider's, use `fallbacks`)",
+        "conflicts with `provider`; keep one of the two (to fall back from a local model to a provider's, " +
+          "use `fallbacks`)",
       );
   const names = listOf(keys.provider);
   const known = providers.map(({ name }) => name);

@@ -7,7 +7,8 @@ import type { SectionContext, SectionKeys } from "./section.ts";
 export const ESPEAK = "espeak-ng";
 
 const OUTE_TTS =
-  "no engine supports codec models, such as OuteTTS's: remove the key, and set `source` to a Piper voice or `espeak-ng`";
+  "no engine supports codec models, such as OuteTTS's: remove the key, " +
+  "and set `source` to a Piper voice or `espeak-ng`";
 
 /** The source of the voice: as written, except for the program with its own voices. */
 export const speechSource = (source: ModelSource): ModelSource =>

@@ -14,7 +14,8 @@ const knownMistakes: Readonly<Record<string, string>> = {
   api_keys:
     'keys are stored hashed: write `[server] api_key_sha256 = [{ name = "me", sha256 = "…" }]` with the output of `printf %s KEY | sha256sum`, or set ASSISTANT_API_KEY',
   "providers.api_key":
-    "keys are not written into the configuration: put it into an environment variable and name that with `api_key_env`, or into a separate file, named with `api_key_file`",
+    "keys are not written into the configuration: put it into an environment variable and name that with " +
+    "`api_key_env`, or into a separate file, named with `api_key_file`",
   keep_alive: "write `idle_ttl_s`, in seconds; -1 for never",
   temperature: "write `temp`",
   max_tokens: "write `n_predict`",

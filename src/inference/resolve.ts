@@ -38,7 +38,8 @@ export function requireModel(caller: Caller, model: Named): void {
     {
       param: "model",
       remedy:
-        "`GET /v1/models` lists those it may use; add the name to the `models` of its entry under `[[server.api_key_sha256]]`.",
+        "`GET /v1/models` lists those it may use; add the name to the `models` of its entry under " +
+        "`[[server.api_key_sha256]]`.",
     },
   );
 }

@@ -96,7 +96,8 @@ export function refusePart({ part }: GgufHeader, shownAs: string): void {
   if (part === null) return;
   throw new AssistantError("model_invalid", `${shownAs} is part ${part.number} of ${part.count} of a model.`, {
     remedy:
-      "Merge the parts with llama-gguf-split and pull the merged file; or leave them together and write the path of the first as `model_path` of a model file.",
+      "Merge the parts with llama-gguf-split and pull the merged file; " +
+      "or leave them together and write the path of the first as `model_path` of a model file.",
   });
 }
 

@@ -56,7 +56,8 @@ export async function checkWeights(
   if (kind === "rerank" && !header.ranks)
     throw new AssistantError("model_invalid", `${file} is not a reranking model: it has no classification head.`, {
       remedy:
-        "Use a reranker's GGUF file, whose tensors begin with `cls`; or configure this one under [embedding] or [chat].",
+        "Use a reranker's GGUF file, whose tensors begin with `cls`; or configure this one under [embedding] or " +
+        "[chat].",
     });
   return header;
 }

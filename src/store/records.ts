@@ -60,7 +60,8 @@ export const quotaExceeded = ({ tenant, held, limit }: Exceeded): AssistantError
     `The API key "${tenant}" has ${mib(held.bytes)} MiB stored in ${held.records} records, and may have ${mib(limit.bytes)} MiB (max_stored_mib) in ${limit.records} records (max_stored_records); this would exceed the limit.`,
     {
       remedy:
-        "Delete files, objects, responses, conversations, batches or tasks that are no longer needed, or have the key's limits raised.",
+        "Delete files, objects, responses, conversations, batches or tasks that are no longer needed, " +
+        "or have the key's limits raised.",
     },
   );
 

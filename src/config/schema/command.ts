@@ -17,7 +17,8 @@ export const CommandSection = section(
       { defaultText: "all that the section's kind of model does" },
     ),
     served_model: text(
-      "Value of `model` in every request, for programs that accept a single name; `{name}` is the model's name. If empty, requests are passed on unchanged.",
+      "Value of `model` in every request, for programs that accept a single name; `{name}` is the model's name. " +
+        "If empty, requests are passed on unchanged.",
       { default: "" },
     ),
     health_path: text("Path that answers GET with status 200 to 299 once the program is ready.", {
@@ -31,7 +32,8 @@ export const CommandSection = section(
     }),
     pass_env: list(
       Type.String({ minLength: 1 }),
-      "Variables to inherit from the daemon's environment, such as `HF_TOKEN`, in addition to `PATH`, `HOME` and those of GPUs.",
+      "Variables to inherit from the daemon's environment, such as `HF_TOKEN`, in addition to `PATH`, " +
+        "`HOME` and those of GPUs.",
       { default: [] },
     ),
     working_dir: text("Working directory; relative to this file.", { defaultText: "the daemon's" }),
@@ -43,7 +45,8 @@ export const CommandSection = section(
       defaultText: "as measured, once an instance has run",
     }),
     own_listener: flag(
-      "Whether the program itself (or a process that it starts) must listen on `{port}`. Use `false` for containers, whose port is opened by another program.",
+      "Whether the program itself (or a process that it starts) must listen on `{port}`. " +
+        "Use `false` for containers, whose port is opened by another program.",
       { default: true },
     ),
   },

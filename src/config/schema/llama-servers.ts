@@ -10,7 +10,8 @@ const LlamaServer = Type.Object(
       spec: { value: '"…"', becomes: 'the source of a chat model; `""`: none' },
     }),
     embedding_model_path: text(
-      "Weights of the embedding model, a GGUF file. Its name is `[embedding] model_name`, or `NAME-embedding` if the entry also has a chat model.",
+      "Weights of the embedding model, a GGUF file. Its name is `[embedding] model_name`, " +
+        "or `NAME-embedding` if the entry also has a chat model.",
       { spec: { value: '"…"', becomes: 'the source of an embedding model; `""`: none' } },
     ),
     tts_model_path: text("Piper voice (`.onnx`); relative to this file.", {
@@ -37,5 +38,6 @@ const LlamaServer = Type.Object(
 /** `[[llama_servers]]` of config.toml. */
 export const LlamaServers = entries(
   LlamaServer,
-  "A model, or a chat and an embedding model, given by the paths of their weights. Instances start on the first request.",
+  "A model, or a chat and an embedding model, given by the paths of their weights. " +
+    "Instances start on the first request.",
 );

@@ -22,7 +22,8 @@ export const llamaLoading = {
       },
       { additionalProperties: false },
     ),
-    "LoRA adapters, one table each: `[[chat.lora]]`. A request's `lora` field overrides their scales, by their index from 0.",
+    "LoRA adapters, one table each: `[[chat.lora]]`. A request's `lora` field overrides their scales, " +
+      "by their index from 0.",
     { default: [] },
   ),
   rope_scaling: choice(["none", "linear", "yarn"], "How positions beyond the trained context are scaled.", {
@@ -65,7 +66,8 @@ export const llamaSpeculation = {
     { defaultText: "`draft-simple` if `draft_model` is set, else `none`" },
   ),
   draft_model: text(
-    "Weights of the draft model: a name, `hf:…` or a path, as in `source`. It must have the same vocabulary and be on this machine (`assistant pull`).",
+    "Weights of the draft model: a name, `hf:…` or a path, as in `source`. " +
+      "It must have the same vocabulary and be on this machine (`assistant pull`).",
   ),
   draft_device: choice(["same", "cpu"], "Where the draft model runs.", { default: "same" }),
   draft_n_gpu_layers: integer("Layers of the draft model on the GPU; -1: all.", {

@@ -24,7 +24,9 @@ export const MainFile = Type.Object(
       {
         unknown_model: choice(
           ["refuse", "default"],
-          "How to handle requests for a model that is not configured: refuse them, or serve them with the model named (or aliased) `default`, else with the first model that supports the operation.",
+          "How to handle requests for a model that is not configured: refuse them, " +
+            "or serve them with the model named (or aliased) `default`, " +
+            "else with the first model that supports the operation.",
           { default: defaults.unknownModel },
         ),
       },
@@ -40,7 +42,10 @@ export const MainFile = Type.Object(
       {
         sync: choice(
           [...storeSyncs],
-          "When the embedded store waits for the disk. `always`: before a write is acknowledged, so that it outlives a power failure. `everysec`: every second, as Redis' `appendfsync everysec` does; a write is acknowledged sooner and outlives every crash of the daemon, but not a power failure within about a second.",
+          "When the embedded store waits for the disk. `always`: before a write is acknowledged, " +
+            "so that it outlives a power failure. `everysec`: every second, as Redis' `appendfsync everysec` does; " +
+            "a write is acknowledged sooner and outlives every crash of the daemon, " +
+            "but not a power failure within about a second.",
           { default: defaults.storeSync },
         ),
       },
@@ -51,7 +56,8 @@ export const MainFile = Type.Object(
       {
         allowed_hosts: list(
           Type.String({ minLength: 1 }),
-          "Hosts that workers may register endpoints on, in addition to loopback addresses registered by programs of this machine: names, `.example.com` for all subdomains, networks such as `10.0.0.0/8`, or `*` for all.",
+          "Hosts that workers may register endpoints on, in addition to loopback addresses registered by programs " +
+            "of this machine: names, `.example.com` for all subdomains, networks such as `10.0.0.0/8`, or `*` for all.",
           { default: [] },
         ),
       },
@@ -68,7 +74,8 @@ export const MainFile = Type.Object(
           defaultText: "the one built by `assistant engine build`, then the one on the PATH",
         }),
         build_in_background: flag(
-          "Whether install.sh may build llama-server in the background, at low priority, if compilers are available and no native engine is installed.",
+          "Whether install.sh may build llama-server in the background, at low priority, " +
+            "if compilers are available and no native engine is installed.",
           { default: defaults.buildInBackground },
         ),
       },

@@ -11,7 +11,8 @@ import { engineDefault, identity, kept, loading, placement } from "./sections.ts
 
 const batchSpec = "honoured; the default is chosen so that one batch takes about 200 ms on the device";
 const microSpec =
-  "honoured, but never above `batch_size`: the file's 512 with a batch of 128 becomes 128, as in llama.cpp, with a warning";
+  "honoured, but never above `batch_size`: the file's 512 with a batch of 128 becomes 128, as in llama.cpp, " +
+  "with a warning";
 
 const ChatSection = section(
   {
@@ -51,7 +52,8 @@ const ChatSection = section(
       default: "",
       spec: kept(
         '"chatml"',
-        "honoured; the reference's names (`llama-2-chat`, `mistral-instruct`, …) become llama.cpp's; default: the template in the model's file",
+        "honoured; the reference's names (`llama-2-chat`, `mistral-instruct`, …) become llama.cpp's; " +
+          "default: the template in the model's file",
       ),
     }),
     reverse_prompt: text('Text that ends an answer; `""`: none.', {
@@ -232,7 +234,8 @@ export const ModelFile = Type.Object(
             default: "",
             spec: kept(
               '"0.0.0.0:8010"',
-              "honoured; 0.0.0.0 is restricted to loopback, with a warning, until a key exists or `[server] allow_remote = true` is set in config.toml",
+              "honoured; 0.0.0.0 is restricted to loopback, with a warning, " +
+                "until a key exists or `[server] allow_remote = true` is set in config.toml",
             ),
           },
         ),

@@ -54,7 +54,8 @@ export const commonStageKeys = {
     patternText: "letters, digits, `_`, `.` and `-`",
   }),
   section: text(
-    "Name of the object in a request that holds the stage's options, such as `TTS`; `enable = false` in it disables the stage.",
+    "Name of the object in a request that holds the stage's options, such as `TTS`; " +
+      "`enable = false` in it disables the stage.",
   ),
   to_client: flag("Whether the stage's frames are sent to the client.", { default: true }),
 };

@@ -8,7 +8,8 @@ const ProviderEntry = Type.Object(
   {
     preset: choice(
       providerPresetNames as [ProviderPresetName, ...ProviderPresetName[]],
-      "A predefined entry with `type`, `base_url` and `api_key_env`; keys set here override it. docs/providers.md lists the presets.",
+      "A predefined entry with `type`, `base_url` and `api_key_env`; keys set here override it. " +
+        "docs/providers.md lists the presets.",
     ),
     name: text("Name in messages and in `assistant provider list`, and prefix of its models' names (`NAME/MODEL`).", {
       defaultText: "that of the preset",
@@ -26,7 +27,8 @@ const ProviderEntry = Type.Object(
       minLength: 1,
     }),
     api_key_keyring: text(
-      "Entry of the system keyring that holds its API key, `SERVICE/ACCOUNT`; read at start and on each reload. docs/providers.md explains how to store one.",
+      "Entry of the system keyring that holds its API key, `SERVICE/ACCOUNT`; read at start and on each reload. " +
+        "docs/providers.md explains how to store one.",
       { pattern: "^[^/-].*/[^/]+$", patternText: 'a service and an account, such as "openai.com/me"' },
     ),
     headers: list(
@@ -39,7 +41,8 @@ const ProviderEntry = Type.Object(
       { default: [], secret: true },
     ),
     llama_cpp: flag(
-      "Whether the service accepts llama.cpp's own fields, such as `grammar`, `json_schema` and `n_predict`, which are then passed on unchanged.",
+      "Whether the service accepts llama.cpp's own fields, such as `grammar`, `json_schema` and `n_predict`, " +
+        "which are then passed on unchanged.",
       { default: false },
     ),
     limit_field: choice(

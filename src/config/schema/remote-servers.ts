@@ -27,5 +27,6 @@ const RemoteServer = Type.Object(
 /** `[[remote_servers]]` of config.toml. */
 export const RemoteServers = entries(
   RemoteServer,
-  "Other machines that run a daemon. They take requests when all local instances of the model are at `max_load`, and serve models that only they have.",
+  "Other machines that run a daemon. They take requests when all local instances of the model are at `max_load`, " +
+    "and serve models that only they have.",
 );

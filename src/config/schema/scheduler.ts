@@ -45,7 +45,8 @@ export const SchedulerSection = section(
       },
     ),
     max_wait_s: decimal(
-      "Waiting time after which the oldest request of a tenant and priority is served next, regardless of other priorities.",
+      "Waiting time after which the oldest request of a tenant and priority is served next, " +
+        "regardless of other priorities.",
       { minimum: 0, default: defaults.maxWaitS, unit: "s" },
     ),
     max_swap_wait_s: decimal("How long a model waits for room before a busy model is unloaded for it.", {
@@ -76,11 +77,13 @@ export const SchedulerSection = section(
       { exclusiveMinimum: 0, default: defaults.wedgeAfterS, unit: "s" },
     ),
     host_cache_budget_mib: integer(
-      "Total host memory for the caches of all instances (`host_cache_mib` of each); a starting instance gets what it asks for, or its share of what is left.",
+      "Total host memory for the caches of all instances (`host_cache_mib` of each); " +
+        "a starting instance gets what it asks for, or its share of what is left.",
       { minimum: 0, defaultText: "an eighth of the memory", unit: "MiB" },
     ),
     slot_cache_mib: integer(
-      "Disk space, in the data directory, for the conversations of models that were stopped while idle, which then need not be recomputed; 0: none.",
+      "Disk space, in the data directory, for the conversations of models that were stopped while idle, " +
+        "which then need not be recomputed; 0: none.",
       { minimum: 0, default: defaults.slotCacheMib, unit: "MiB" },
     ),
     drain_timeout_s: decimal("How long running requests may take to finish when an instance or the daemon stops.", {

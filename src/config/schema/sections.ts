@@ -10,7 +10,8 @@ export const engineDefault = "the engine's own";
 /** Keys that say which model it is and where its weights are. */
 export const identity = {
   source: text(
-    "Weights: a catalog name (`smollm2`), `hf:ORG/REPO/FILE.gguf`, or the path of a GGUF file. A section without `source` serves nothing unless a `[[llama_servers]]` entry provides the path.",
+    "Weights: a catalog name (`smollm2`), `hf:ORG/REPO/FILE.gguf`, or the path of a GGUF file. " +
+      "A section without `source` serves nothing unless a `[[llama_servers]]` entry provides the path.",
   ),
   model_path: text("Path of the weights, instead of `source`; relative to this file."),
   provider: textOrList("Instead of weights: the `[[providers]]` entry that serves the model, or several entries."),
@@ -25,7 +26,9 @@ export const identity = {
   aliases: list(Type.String({ minLength: 1 }), "Additional names of the model.", { default: [] }),
   engine: choice(
     ["auto", "llama-server", "node-llama-cpp", "command", "speech"],
-    "Engine that runs the model. `auto`: llama-server if available, else the embedded node-llama-cpp; for `[tts]`, the engine `speech`. `command`: the program under `[command]`; `source` is then the program's name for the model.",
+    "Engine that runs the model. `auto`: llama-server if available, else the embedded node-llama-cpp; for `[tts]`, " +
+      "the engine `speech`. `command`: the program under `[command]`; " +
+      "`source` is then the program's name for the model.",
     { default: "auto" },
   ),
 };
@@ -101,7 +104,8 @@ export const loading = {
     default: false,
     spec: kept(
       "true",
-      "honoured; the same as `mmap = false`. Default false, because mapped weights start faster and are shared between instances",
+      "honoured; the same as `mmap = false`. Default false, because mapped weights start faster and are shared " +
+        "between instances",
     ),
   }),
   cache_type_k: choice([...cacheTypes], "Data type of the keys in the KV cache.", { default: "f16" }),

@@ -62,7 +62,8 @@ export const ServerSection = section(
         spec: {
           value: '"0.0.0.0:8080"',
           becomes:
-            "honoured; default 127.0.0.1:8080. 0.0.0.0 is restricted to loopback, with a warning, until a key exists or `allow_remote = true` is set",
+            "honoured; default 127.0.0.1:8080. 0.0.0.0 is restricted to loopback, with a warning, " +
+            "until a key exists or `allow_remote = true` is set",
         },
       },
     ),
@@ -73,7 +74,8 @@ export const ServerSection = section(
         spec: {
           value: '"0.0.0.0:50051"',
           becomes:
-            "honoured; default 127.0.0.1:50051. 0.0.0.0 is restricted to loopback, with a warning, until a key exists or `allow_remote = true` is set",
+            "honoured; default 127.0.0.1:50051. 0.0.0.0 is restricted to loopback, with a warning, " +
+            "until a key exists or `allow_remote = true` is set",
         },
       },
     ),
@@ -118,11 +120,13 @@ export const ServerSection = section(
       unit: "MiB",
     }),
     max_stored_mib: integer(
-      "Storage limit of one API key: files, objects, responses, conversations, batches and tasks. Beyond it, new records are refused; accepted work still completes.",
+      "Storage limit of one API key: files, objects, responses, conversations, batches and tasks. " +
+        "Beyond it, new records are refused; accepted work still completes.",
       { minimum: 0, maximum: 2 ** 30, default: defaults.maxStoredMib, unit: "MiB" },
     ),
     max_stored_records: integer(
-      "The same as a number of records: one for each file, object, response, batch and task, two for each conversation.",
+      "The same as a number of records: one for each file, object, response, batch and task, " +
+        "two for each conversation.",
       { minimum: 0, maximum: 1_000_000_000, default: defaults.maxStoredRecords },
     ),
     min_free_disk_mib: integer(
@@ -138,7 +142,8 @@ export const ServerSection = section(
       { minimum: 0, maximum: 3650, default: defaults.keepResponsesDays, unit: "days" },
     ),
     share_prefixes: flag(
-      "Share cached prompt prefixes between keys. Saves work if prompts start alike, but the time to first token then reveals to each key what others have asked.",
+      "Share cached prompt prefixes between keys. Saves work if prompts start alike, " +
+        "but the time to first token then reveals to each key what others have asked.",
       { default: defaults.sharePrefixes },
     ),
     api_key_sha256: list(

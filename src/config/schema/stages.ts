@@ -141,7 +141,8 @@ export const stageSchemas = {
       Type.Unsafe<unknown>({
         anyOf: [{ type: "string" }, { type: "object" }, { type: "array" }],
         description:
-          "Template of the output; `{{input}}`, `{{input.title}}`, `{{request.user}}` and `{{options.…}}` are replaced.",
+          "Template of the output; `{{input}}`, `{{input.title}}`, `{{request.user}}` and `{{options.…}}` are " +
+          "replaced.",
       }),
     ),
     parse: flag("Parse text values as JSON first.", { default: false }),

@@ -5,7 +5,8 @@ import { decimal, flag, section, text } from "./kit.ts";
 export const TelemetrySection = section(
   {
     otlp_endpoint: text(
-      "Base URL of an OpenTelemetry collector that takes OTLP over HTTP, to which traces are sent; `/v1/traces` is appended.",
+      "Base URL of an OpenTelemetry collector that takes OTLP over HTTP, to which traces are sent; " +
+        "`/v1/traces` is appended.",
       { pattern: "^https?://", patternText: 'an http or https URL, such as "http://127.0.0.1:4318"', minLength: 1 },
     ),
     service_name: text("`service.name` of the traces.", { default: defaults.serviceName, minLength: 1 }),

@@ -9,7 +9,8 @@ const WorkerPoolEntry = Type.Object(
     }),
     command: list(
       Type.String({ minLength: 1 }),
-      "Program and arguments. It serves the Open Inference Protocol over HTTP on 127.0.0.1 at the port given by `{port}`, as `assistant worker run MODULE --port {port}` does.",
+      "Program and arguments. It serves the Open Inference Protocol over HTTP on 127.0.0.1 at the port given by " +
+        "`{port}`, as `assistant worker run MODULE --port {port}` does.",
       { required: true },
     ),
     capabilities: Type.Optional(

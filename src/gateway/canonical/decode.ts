@@ -33,7 +33,8 @@ export function parseBody(bytes: Buffer): InferenceCall["body"] {
   if (excess === "cost")
     throw new AssistantError(
       "invalid_json",
-      "The body has too many values: at most 4,000,000 numbers or characters of white space, or 250,000 lists, objects and names.",
+      "The body has too many values: at most 4,000,000 numbers or characters of white space, or 250,000 lists, " +
+        "objects and names.",
     );
   const { text, exact } = textOf(bytes);
   const value = parseText(text);

@@ -33,7 +33,8 @@ export function openApi(rows: readonly TableRow[], version: string): Json {
       title: "Assistant",
       version,
       description:
-        "The HTTP API of the daemon. `HEAD` works where `GET` does. A key is required if keys are configured; routes with `x-scope` `admin` always require one over the network.",
+        "The HTTP API of the daemon. `HEAD` works where `GET` does. A key is required if keys are configured; " +
+        "routes with `x-scope` `admin` always require one over the network.",
     },
     servers: [{ url: "/" }],
     tags: [...new Set(rows.map(({ entry }) => entry.door.name))].map((name) => ({ name })),

@@ -133,7 +133,8 @@ async function repositoryInfo(
       {
         param: "reference",
         remedy:
-          "Check the spelling and the network (HTTPS_PROXY and HF_ENDPOINT are honoured), or import a local file: `assistant import ./FILE.gguf`.",
+          "Check the spelling and the network (HTTPS_PROXY and HF_ENDPOINT are honoured), " +
+          "or import a local file: `assistant import ./FILE.gguf`.",
         cause: error,
       },
     );

@@ -48,7 +48,8 @@ export function storeFailure(file: string, error: unknown): unknown {
     case CODES.notADatabase:
       return new AssistantError("store_unavailable", `The store ${file} is damaged: ${message}.`, {
         remedy:
-          "Stop the daemon and restore a backup with `assistant store restore`; without one, restart the daemon, which sets the file aside and starts with an empty store.",
+          "Stop the daemon and restore a backup with `assistant store restore`; without one, restart the daemon, " +
+          "which sets the file aside and starts with an empty store.",
         ...details,
       });
     case CODES.io:

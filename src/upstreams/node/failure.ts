@@ -69,7 +69,8 @@ export function transferFailureOf(node: string, error: unknown): AssistantError 
   if (status === UNAUTHENTICATED || status === PERMISSION_DENIED) {
     return new AssistantError("invalid_api_key", `The remote server "${node}" refuses access: ${text}`, {
       remedy:
-        "Set `api_key` of its [[remote_servers]] entry to a key it accepts, or the variable that `api_key_env` names, for this command too.",
+        "Set `api_key` of its [[remote_servers]] entry to a key it accepts, " +
+        "or the variable that `api_key_env` names, for this command too.",
       cause: error,
     });
   }
@@ -79,7 +80,8 @@ export function transferFailureOf(node: string, error: unknown): AssistantError 
       `The remote server "${node}" cannot hand out models: it has no ModelService.`,
       {
         remedy:
-          "It runs an older version, or something other than Assistant: update it, or pull the model from where it came from.",
+          "It runs an older version, or something other than Assistant: update it, " +
+          "or pull the model from where it came from.",
         cause: error,
       },
     );

@@ -232,7 +232,8 @@ class Builder {
     }
     throw new AssistantError("engine_build_failed", `llama-server was built, and no GPU works. ${reasons.join(" ")}`, {
       remedy:
-        "Update the GPU's driver; or, with the CUDA toolkit installed, compile all of it: `assistant engine build --from-source`. `--no-gpu` builds for the CPU alone.",
+        "Update the GPU's driver; or, with the CUDA toolkit installed, " +
+        "compile all of it: `assistant engine build --from-source`. `--no-gpu` builds for the CPU alone.",
     });
   }
 

@@ -6,8 +6,8 @@ import { type ToolTemplate, toolsOf, toolTemplate, withCalls } from "./tools.ts"
 
 /** The plainest template there is, for models that bring none. */
 const CHATML =
-  "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}{% endfor %}" +
-  "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
+  "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' " +
+  "}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
 /** Turns requests into tokens exactly as llama-server does, so that both engines see the same prompt. */
 export class Prompts {

@@ -14,7 +14,8 @@ const DATA: JsonSchema = { type: "array", description: "Elements in row-major or
 const PARAMETERS: JsonSchema = {
   type: ["object", "null"],
   description:
-    "Fields of OpenAI's completions, chats or embeddings, such as `max_tokens`, and `priority`, `timeout` (microseconds).",
+    "Fields of OpenAI's completions, chats or embeddings, such as `max_tokens`, and `priority`, " +
+    "`timeout` (microseconds).",
 };
 
 const inferRequest: JsonSchema = {
@@ -162,7 +163,8 @@ export const described: Readonly<Record<string, RouteDescription>> = {
   "POST /v2/models/*/infer": {
     summary: "Answer a request in tensors",
     description:
-      "`/versions/1` may follow the name. With `Inference-Header-Content-Length`, binary tensors follow the JSON of that length, in requests and answers.",
+      "`/versions/1` may follow the name. With `Inference-Header-Content-Length`, " +
+      "binary tensors follow the JSON of that length, in requests and answers.",
     body: inferRequest,
     answers: { "application/json": inferAnswer, "application/octet-stream": { type: "string", format: "binary" } },
   },
