@@ -13,7 +13,7 @@ const COST_OF_COMMA = 1;
 const COST_OF_NAME = 16;
 
 /** Below this size, nothing that a parser creates from a body is large. */
-const SMALL_BYTES = 256 * 1024;
+export const SMALL_BYTES = 256 * 1024;
 /** Bytes of a string that are checked one by one, before a search that is faster for long ones. */
 const SHORT_TEXT_BYTES = 32;
 

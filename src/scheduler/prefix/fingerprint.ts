@@ -15,6 +15,8 @@ const BYTES_PER_TOKEN = 4;
 const TOKENS_PER_MESSAGE = 4;
 /** Assumed for an image or audio part; the real number depends on the projector. */
 const TOKENS_PER_MEDIUM = 512;
+/** Characters. */
+const SAMPLE = 4096;
 /** First block of a completion prompt, characters. Blocks grow by a third, so 400 KB have 17 marks. */
 const FIRST_BLOCK = 1024;
 const BLOCK_GROWTH = 4 / 3;
@@ -111,7 +113,17 @@ const framed = (text: string): string => `${text.length}:${text}`;
 /** All parts of a message that reach the prompt: role, content, names, tool calls. */
 function textOf(message: unknown): string {
   if (isPlainMessage(message)) return `${message.role}\n${message.content}`;
-  return JSON.stringify(message) ?? "";
+  const { content } = (message ?? {}) as { readonly content?: unknown };
+  if (!Array.isArray(content) || content.every(isText)) return JSON.stringify(message) ?? "";
+  const parts = content.map((part: unknown) => (isText(part) ? part : JSON.stringify(part, sampled)));
+  return JSON.stringify({ ...(message as object), content: parts });
+}
+
+/** Long data of an image or a recording by its length and three samples: hashing 20 MB takes a tenth of a second. */
+function sampled(_: string, value: unknown): unknown {
+  if (typeof value !== "string" || value.length < 3 * SAMPLE) return value;
+  const middle = Math.floor(value.length / 2);
+  return [value.length, value.slice(0, SAMPLE), value.slice(middle, middle + SAMPLE), value.slice(-SAMPLE)];
 }
 
 const isPlainMessage = (message: unknown): message is { role: string; content: string } => {
@@ -132,7 +144,7 @@ function tokensOf(message: unknown): number {
   return calls === undefined ? own : own + estimateTokens(JSON.stringify(calls));
 }
 
-function tokensOfPart(part: unknown): number {
-  const text = (part as { text?: unknown } | null)?.text;
-  return typeof text === "string" ? estimateTokens(text) : TOKENS_PER_MEDIUM;
-}
+const isText = (part: unknown): part is { readonly text: string } =>
+  typeof (part as { readonly text?: unknown } | null)?.text === "string";
+
+const tokensOfPart = (part: unknown): number => (isText(part) ? estimateTokens(part.text) : TOKENS_PER_MEDIUM);

@@ -23,6 +23,12 @@ test.each([
   expect([code, message.includes("levels"), param?.startsWith("metadata[0]")]).toEqual(["invalid_json", true, true]);
 });
 
+test("the limit of a large body is the same", () => {
+  const body = (value: string): string => `{"messages":[{"role":"user","content":"${"x".repeat(MIB)}"}],"a":${value}}`;
+  expect(() => decodeBody("chat", Buffer.from(body(nested(MAX_DEPTH - 1, "[", "]"))))).not.toThrow();
+  expect(refusal(body(nested(MAX_DEPTH, "[", "]"))).message).toContain("levels");
+});
+
 test.each([
   ["an unknown field nested 200,000 deep", `{"messages":[],"x":${nested(200_000, "[", "]")}}`],
   [

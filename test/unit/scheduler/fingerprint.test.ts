@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import type { Prompt } from "../../../src/core/inference.ts";
 import { estimateTokens, fingerprintPrefix, promptFacts } from "../../../src/scheduler/prefix/fingerprint.ts";
 
@@ -43,6 +43,28 @@ test("role, tools, tool calls and parts of content are part of the prefix", () =
   expect(
     hashes({ messages: [message("user", "hi")], tools: [{ type: "function", function: { name: "f" } }] }),
   ).not.toEqual(base);
+});
+
+test("an image is told from another one, and costs no reading of its data", () => {
+  const image = (data: string) => [
+    {
+      role: "user",
+      content: [
+        { type: "text", text: "What is it?" },
+        { type: "image_url", image_url: { url: data } },
+      ],
+    },
+  ];
+  const data = `data:image/png;base64,${"Ab3+".repeat(250_000)}`;
+  const changed = (at: number): string => `${data.slice(0, at)}-${data.slice(at + 1)}`;
+  expect(chat(image(data))).toEqual(chat(image(`${data}`)));
+  for (const other of [`${data}A`, changed(100), changed(data.length / 2), changed(data.length - 1), "data:,x"])
+    expect(chat(image(other))).not.toEqual(chat(image(data)));
+  const written = vi.spyOn(JSON, "stringify");
+  chat(image(data));
+  const longest = Math.max(...written.mock.results.map(({ value }) => String(value).length));
+  expect(longest).toBeLessThan(100_000);
+  written.mockRestore();
 });
 
 test("texts cannot be divided another way and be taken for equal", () => {

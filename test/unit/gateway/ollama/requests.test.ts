@@ -135,11 +135,14 @@ describe("messages", () => {
       },
     ]);
   });
-  test.each(["not base64!", "QUJD", ""])("refuse %j as an image", (wrong) => {
-    expect(() => chat({ messages: [{ role: "user", images: [image, wrong] }] })).toThrow(
-      expect.objectContaining({ param: "messages[0].images[1]" }),
-    );
-  });
+  test.each(["not base64!", "QUJD", "", "iVBORw0KGgo===", "iVBORw=0KGgo", "iVBORw0KGgo ", "="])(
+    "refuse %j as an image",
+    (wrong) => {
+      expect(() => chat({ messages: [{ role: "user", images: [image, wrong] }] })).toThrow(
+        expect.objectContaining({ param: "messages[0].images[1]" }),
+      );
+    },
+  );
   test("join calls with their results by the name of the tool, then by order", () => {
     const call = (name: string) => ({ function: { name, arguments: { city: name } } });
     const { messages } = chat({
