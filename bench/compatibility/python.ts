@@ -84,9 +84,11 @@ const installed = (versions: Readonly<Record<string, string>>): Promise<string> 
   return pythonPackages(packages.join("-").replaceAll("==", "-"), packages);
 };
 
-/** The official clients of the APIs, and of Ollama's. */
+/** A folder with the official clients of the APIs, and Ollama's, for `PYTHONPATH`. */
+export const pythonSdkPackages = (): Promise<string> => installed(SDKS);
+
 export async function pythonSdks(): Promise<readonly PythonClient[]> {
-  const packages = await installed(SDKS);
+  const packages = await pythonSdkPackages();
   return [
     pythonClient("openai", packages, { retries: true, hasSchema: true }),
     pythonClient("anthropic", packages, { retries: true, hasSchema: false }),

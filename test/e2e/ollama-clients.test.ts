@@ -1,11 +1,11 @@
 import { execa } from "execa";
 import { Ollama } from "ollama";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { pythonSdkPackages } from "../../bench/compatibility/python.ts";
 import { eventually, installAssistant, type TestAssistant } from "../support/assistant.ts";
 import { chatModelFile, embeddingModelFile } from "../support/model-files.ts";
 import { bothEngines, chatModelToml, embeddingModelToml } from "../support/models.ts";
 import { nativeEngineConfig } from "../support/native-engine.ts";
-import { pythonPackages } from "../support/python.ts";
 
 const options = { temperature: 0, num_predict: 12 };
 const messages = [{ role: "user", content: "Name three rivers." }];
@@ -113,8 +113,7 @@ describe.each(bothEngines)("Ollama's official clients against %s", (engine) => {
   });
 
   test("the Python client chats, embeds, lists and reads errors", async () => {
-    const packages = await pythonPackages("ollama-0.6.3", ["ollama==0.6.3"]);
-    const env = { PYTHONPATH: packages, OLLAMA_HOST: url };
+    const env = { PYTHONPATH: await pythonSdkPackages(), OLLAMA_HOST: url };
     const { stdout } = await execa("python3", ["-c", PYTHON], { env, stdin: "ignore" });
     const told = JSON.parse(stdout) as Record<string, unknown>;
     expect(told).toMatchObject({
