@@ -44,9 +44,17 @@ export function checkTools(body: JsonObject): JsonObject {
         "tool_choice",
         `The field "tool_choice" names ${JSON.stringify(name.slice(0, 100))}, which "tools" does not have.`,
       );
-    return { ...body, tools: named, tool_choice: "required" };
+    return withoutStructure({ ...body, tools: named, tool_choice: "required" });
   }
-  return checked.every((tool, index) => tool === list[index]) ? body : { ...body, tools: checked };
+  const known = checked.every((tool, index) => tool === list[index]) ? body : { ...body, tools: checked };
+  return choice === "required" ? withoutStructure(known) : known;
+}
+
+/** A structure is that of a text, and a call that is required is none: llama-server would write the text instead. */
+function withoutStructure(body: JsonObject): JsonObject {
+  if (body["response_format"] === undefined && body["json_schema"] === undefined) return body;
+  const { response_format: _, json_schema: __, ...rest } = body;
+  return rest;
 }
 
 /** Optional parts of a function, for which engines do not understand null. */

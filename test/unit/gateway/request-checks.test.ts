@@ -215,6 +215,12 @@ describe("engines get", () => {
     });
   });
 
+  test.each(["response_format", "json_schema"])("no %s, which is of texts, where a call is required", (name) => {
+    const structured = { tools: [tool], [name]: { type: name === "json_schema" ? "object" : "json_object" } };
+    expect(sent("chat", { ...structured, tool_choice: "required" })).not.toHaveProperty(name);
+    expect(sent("chat", { ...structured, tool_choice: "auto" })).toHaveProperty(name);
+  });
+
   test("the client's own bytes where nothing has to be changed", () => {
     const bytes = Buffer.from(
       JSON.stringify({
