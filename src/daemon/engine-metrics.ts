@@ -55,6 +55,10 @@ function scrape(endpoint: Endpoint): Promise<string> {
         }
       },
     );
+    outgoing.once("upgrade", (_, socket) => {
+      socket.destroy();
+      reject(new Error("another protocol than HTTP"));
+    });
     outgoing.once("error", reject).end();
   });
 }

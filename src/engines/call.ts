@@ -50,6 +50,10 @@ export function callEngine(
       },
     );
     outgoing.on("error", reject);
+    outgoing.on("upgrade", (_, socket) => {
+      socket.destroy();
+      reject(new Error(`the engine answers ${path} in another protocol than HTTP`));
+    });
     outgoing.end(payload?.bytes);
   });
 }

@@ -1,7 +1,9 @@
 import type { Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Connection } from "rabbitmq-client";
 
 const CONNECT_MS = 10_000;
+const CLOSE_MS = 2_000;
 /** Brokers use 128 KiB by default. */
 const MAX_FRAME_BYTES = 64 * 2 ** 20;
 
@@ -19,6 +21,16 @@ export class RabbitConnection extends Connection {
     return this.onConnect(CONNECT_MS, true);
   }
 
+  /** Ends it; at the latest after some seconds also where a broker does not answer. */
+  async end(user: { close(): Promise<void> } | undefined): Promise<void> {
+    const orderly = (async () => {
+      await user?.close();
+      await this.close();
+    })().catch(() => {});
+    await Promise.race([orderly, sleep(this.ready ? CLOSE_MS : 0, undefined, { ref: false })]);
+    this.unsafeDestroy();
+  }
+
   /**
    * The library takes the bytes where a frame's length should be for one, whatever they are. A length that no stream
    * can read throws in the socket's listener, which would end the daemon.
@@ -28,7 +40,10 @@ export class RabbitConnection extends Connection {
     const read = socket.read.bind(socket);
     socket.read = (bytes?: number) => {
       if (bytes === undefined || bytes <= MAX_FRAME_BYTES) return read(bytes);
-      if (!socket.destroyed) socket.destroy(new Error("the server at this address does not speak AMQP 0-9-1"));
+      if (!socket.destroyed)
+        socket.destroy(
+          new Error(`the server at ${socket.remoteAddress}:${socket.remotePort} does not speak AMQP 0-9-1`),
+        );
       return null;
     };
     return socket;

@@ -29,14 +29,16 @@ export function placeOf({ list, stream, channel }: RedisPlace): {
 }
 
 const COMMAND_MS = 10_000;
+const SILENCE_MS = 15_000;
 
 /** A connection that is opened by the first command, and re-established when it breaks. */
 export async function connectRedis(address: string): Promise<Redis> {
-  const { Redis } = await import("ioredis");
+  const { Redis } = await import("../store/redis/client.ts");
   const redis = new Redis(address, {
     ...{ lazyConnect: true, maxRetriesPerRequest: 2, connectTimeout: 5_000 },
     // A server that is stopped takes commands and answers none.
     commandTimeout: COMMAND_MS,
+    socketTimeout: SILENCE_MS,
   });
   // Commands report it.
   redis.on("error", () => {});

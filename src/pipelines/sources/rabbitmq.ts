@@ -33,8 +33,7 @@ export function rabbitmqSource(settings: SourceSettings["rabbitmq"], ports: Sour
   return {
     async close() {
       ending.abort();
-      await consumer.close();
-      await connection.close();
+      await connection.end(consumer);
     },
   };
 }

@@ -51,8 +51,7 @@ export function rabbitmqStage(settings: StageSettings["rabbitmq"], read: ReadVar
     async close() {
       const opened = await open?.catch(() => null);
       open = null;
-      await opened?.publisher.close();
-      await opened?.connection.close();
+      await opened?.connection.end(opened.publisher);
     },
   };
 }

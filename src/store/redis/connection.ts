@@ -14,6 +14,8 @@ const START_MS = 3_000;
 const COMMAND_MS = 15_000;
 /** What the client library rejects with after that. */
 const TIMED_OUT = "Command timed out";
+/** A server that leaves a command unanswered for so long is connected to again. BullMQ's take up to 10 s. */
+const SILENCE_MS = 20_000;
 const CONNECT_MS = 5_000;
 const MAX_RETRY_MS = 5_000;
 const RETRY_AFTER_S = 5;
@@ -86,11 +88,12 @@ export class RedisConnection implements RedisCommands {
    * required and cannot be had within 10 s, where the server refuses its user, or is older than Redis 7.
    */
   static async open(options: RedisConnectionOptions): Promise<RedisConnection> {
-    const { Redis } = await import("ioredis");
+    const { Redis } = await import("./client.ts");
     const redis = new Redis(options.url, {
       connectionName: "assistant",
       connectTimeout: CONNECT_MS,
       commandTimeout: COMMAND_MS,
+      socketTimeout: SILENCE_MS,
       // A command that was sent must not be sent again: it may have been done.
       autoResendUnfulfilledCommands: false,
       enableOfflineQueue: false,

@@ -99,6 +99,10 @@ function get(endpoint: Endpoint, path: string): Promise<unknown> {
         });
       },
     );
+    outgoing.on("upgrade", (_, socket) => {
+      socket.destroy();
+      reject(new Error("another protocol than HTTP"));
+    });
     outgoing.on("error", reject);
     outgoing.end();
   });

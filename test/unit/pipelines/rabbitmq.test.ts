@@ -1,30 +1,44 @@
 import { once } from "node:events";
-import { type AddressInfo, createServer } from "node:net";
+import type { Socket } from "node:net";
 import { expect, test } from "vitest";
 import { RabbitConnection } from "../../../src/pipelines/rabbitmq.ts";
+import { rabbitmqSource } from "../../../src/pipelines/sources/rabbitmq.ts";
+import { rabbitmqStage } from "../../../src/pipelines/stages/rabbitmq.ts";
+import { startBadPeer } from "../../support/bad-peer.ts";
 
 test.each([
   ["HTTP", ["HTTP/1.1 400 ", "Bad Request\r\nConnection: close\r\n\r\n"]],
   ["nothing known", [Buffer.alloc(7, 0xff), Buffer.alloc(64, 0xff)]],
 ])("a server that speaks %s is an error, and ends nothing", async (_, answer) => {
-  const server = createServer(async (socket) => {
-    socket.on("error", () => {});
-    await once(socket, "data");
+  await using peer = await startBadPeer(async (socket: Socket) => {
     for (const piece of answer) {
       socket.write(piece);
       await new Promise(setImmediate);
     }
     socket.end();
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const connection = new RabbitConnection(`amqp://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  const connection = new RabbitConnection(`amqp://${peer.address}`);
   try {
     const [error] = await once(connection, "error");
-    expect(error).toMatchObject({ message: "the server at this address does not speak AMQP 0-9-1" });
+    expect(error).toMatchObject({ message: `the server at ${peer.address} does not speak AMQP 0-9-1` });
   } finally {
     connection.unsafeDestroy();
-    server.close();
-    await once(server, "close");
   }
+});
+
+test("source and stage close at once where the broker never answers", async () => {
+  let reached = 0;
+  await using peer = await startBadPeer(() => reached++);
+  const url = `amqp://${peer.address}`;
+  const variable = () => undefined;
+  const source = rabbitmqSource(
+    { use: "rabbitmq", queue: "jobs", url },
+    { concurrency: 1, variable, trouble: () => {}, answer: async () => "" },
+  );
+  const stage = rabbitmqStage({ use: "rabbitmq", routing_key: "done", url }, variable);
+  stage.heartbeat?.().catch(() => {});
+  await expect.poll(() => reached).toBe(2);
+  await Promise.all([source.close(), stage.close?.()]);
+  // The library would connect for ten seconds more.
+  await expect.poll(() => peer.open).toBe(0);
 });
