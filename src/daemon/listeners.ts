@@ -65,9 +65,12 @@ export class Listeners {
     if (config.http) this.#url = await main.listen(config.http);
     for (const address of config.moreHttp) await main.listen(address);
     for (const [address, onlyModels] of modelsByAddress(config))
-      await (await this.#add({ onlyModels })).listen(listenAddress(address));
+      await (await this.#add({ onlyModels })).listen(
+        listenAddress(address),
+        `the own port of ${onlyModels.join(", ")}`,
+      );
     if (config.pipelinesAddress !== null)
-      await (await this.#add({ pipelineRoot: true })).listen(config.pipelinesAddress);
+      await (await this.#add({ pipelineRoot: true })).listen(config.pipelinesAddress, "`[pipelines] addr`");
     await this.#openGrpc(main, config);
     // Last, since its socket shows other commands that the daemon is running.
     await main.listen({ path: config.paths.adminSocket });

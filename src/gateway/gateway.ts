@@ -130,9 +130,10 @@ export interface Gateway {
   /**
    * Opens a listener and returns its URL (`http://host:port`, without `/v1`) or the socket's path. A gateway may have
    * several. On a Unix socket (mode 0600) the admin API answers too, and neither key nor Host is asked for; elsewhere
-   * it answers those whose key has the scope `admin`. Throws `address_in_use` or `not_writable`.
+   * it answers those whose key has the scope `admin`. `key`: of the configuration, where the address is written. Throws
+   * `address_in_use` or `not_writable`.
    */
-  listen(address: ListenAddress | UnixAddress): Promise<string>;
+  listen(address: ListenAddress | UnixAddress, key?: string): Promise<string>;
   /** The same routes for calls that come another way than HTTP. */
   readonly routes: GatewayRoutes;
   /**
@@ -279,7 +280,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
 
   return {
     routes: { table, memory, openAi, forwarded: [openAi, llamaCpp], kserve, clientIds, audit: record },
-    async listen(address) {
+    async listen(address, key = "`[server] http_addr`") {
       const guarded = !("path" in address);
       const answerFromMemory = (request: IncomingMessage, response: ServerResponse): void => {
         if (!guarded) local.add(request);
@@ -324,7 +325,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
         server.on("drop", () => server.closeIdleConnections());
       }
       watchDisconnects(server);
-      const where = await openServer(server, address);
+      const where = await openServer(server, address, key);
       servers.add(server);
       return where;
     },

@@ -11,25 +11,30 @@ export interface UnixAddress {
 // Connections that were told to stay open before the end was decided become idle one by one.
 const IDLE_SWEEP_MS = 50;
 
-/** Binds the server. Throws `address_in_use`, `config_invalid` or `not_writable`. */
-export async function openServer(server: Server, address: ListenAddress | UnixAddress): Promise<string> {
+/** Binds the server; `key` has the address. Throws `address_in_use`, `config_invalid` or `not_writable`. */
+export async function openServer(server: Server, address: ListenAddress | UnixAddress, key: string): Promise<string> {
   if ("path" in address) {
     // The caller holds the daemon's lock: a socket that lies there belongs to nobody.
     await rm(address.path, { force: true });
-    await bind(server, { path: address.path }, address.path);
+    await bind(server, { path: address.path }, address.path, key);
     await chmod(address.path, 0o600);
     return address.path;
   }
-  await bind(server, { host: address.host, port: address.port }, `${address.host}:${address.port}`);
+  await bind(server, { host: address.host, port: address.port }, `${address.host}:${address.port}`, key);
   const { port } = server.address() as AddressInfo;
   // 0.0.0.0 is where to listen, not where to go.
   const host = address.host === "0.0.0.0" || address.host === "::" ? "127.0.0.1" : address.host;
   return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
-function bind(server: Server, target: { path: string } | { host: string; port: number }, shown: string): Promise<void> {
+function bind(
+  server: Server,
+  target: { path: string } | { host: string; port: number },
+  shown: string,
+  key: string,
+): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once("error", (error: NodeJS.ErrnoException) => reject(bindError(error, shown)));
+    server.once("error", (error: NodeJS.ErrnoException) => reject(bindError(error, shown, key)));
     server.listen(target, () => {
       server.removeAllListeners("error");
       resolve();
@@ -37,17 +42,17 @@ function bind(server: Server, target: { path: string } | { host: string; port: n
   });
 }
 
-function bindError(error: NodeJS.ErrnoException, shown: string): AssistantError {
+function bindError(error: NodeJS.ErrnoException, shown: string, key: string): AssistantError {
   switch (error.code) {
     case "EADDRINUSE":
       return new AssistantError("address_in_use", `Another program listens on ${shown}.`, {
-        remedy: "Stop it, or choose another address with `[server] http_addr`.",
+        remedy: `Stop it, or choose another address with ${key}.`,
         cause: error,
       });
     case "EADDRNOTAVAIL":
     case "ENOTFOUND":
       return new AssistantError("config_invalid", `${shown} is not an address of this machine.`, {
-        remedy: "Correct `[server] http_addr`.",
+        remedy: `Correct ${key}.`,
         cause: error,
       });
     default:
