@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { SlotProgress } from "../../src/core/probe.ts";
-import { chatModelFile } from "../support/model-files.ts";
+import { quickChatModelFile } from "../support/model-files.ts";
 import { bothEngines, EngineProcess, longPrompt, until } from "./engine-process.ts";
 
 const PATIENCE_MS = 60_000;
@@ -23,7 +23,7 @@ describe.each(bothEngines)("clients of %s that leave", (id) => {
   const times = new Map<string, number[]>();
 
   beforeAll(async () => {
-    engine = await EngineProcess.start(id, await chatModelFile(), {
+    engine = await EngineProcess.start(id, await quickChatModelFile(), {
       // A small batch: the slot of a client that leaves is free after one.
       load: { contextTokens: 4096, batchTokens: 32, microBatchTokens: 32 },
     });
