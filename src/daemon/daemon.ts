@@ -26,6 +26,7 @@ import type { Current } from "./current.ts";
 import { createDeferred, type Deferred } from "./deferred.ts";
 import { engineSlots } from "./engine-slots.ts";
 import { tidyWhenQuiet } from "./heap.ts";
+import { logFatalErrors } from "./last-resort.ts";
 import { Listeners } from "./listeners.ts";
 import { createMembership } from "./membership.ts";
 import { createMonitor } from "./monitor.ts";
@@ -73,6 +74,7 @@ export class Daemon {
   static async start(options: ResourceOptions): Promise<Daemon> {
     const resources = await openResources(options, (tenant) => daemon.#deferred.endAllOf(tenant));
     const { current, lock, log } = resources;
+    logFatalErrors(log);
     let daemon: Daemon;
     try {
       daemon = new Daemon(resources);

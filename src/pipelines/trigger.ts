@@ -14,6 +14,8 @@ export interface TriggerOptions extends Pick<ModelCallsOptions, "inference"> {
   readonly log: { warn(fields: object, message: string): void };
 }
 
+const MAX_LOGGED = 10;
+
 /**
  * Has a pipeline answer what its source brings, as requests of this machine's own user. Closing it cancels those that
  * run.
@@ -28,6 +30,7 @@ export async function openTrigger(
   const answer = async (given: JsonObject): Promise<string> => {
     const cancellation = new Cancellation();
     running.add(cancellation);
+    logged.clear();
     try {
       const frames = await askPipeline(inference, {
         ...{ name, request: given, cancellation },
@@ -48,8 +51,20 @@ export async function openTrigger(
     const { code, param } = toAssistantError(error);
     return unanswered.has(error) ? `${code} (${param ?? "-"})` : error.message;
   };
-  const trouble = (error: Error): void =>
-    log.warn({ pipeline: name, source: source.use, error: loggable(error) }, "a message was not answered");
+  /** Problems of the source itself, which is retried until it works, since its last message. */
+  const logged = new Set<string>();
+  const trouble = (error: Error): void => {
+    const text = loggable(error);
+    const isOfMessage = unanswered.has(error);
+    if (!isOfMessage && (logged.has(text) || logged.size === MAX_LOGGED)) return;
+    if (!isOfMessage) logged.add(text);
+    log.warn(
+      { pipeline: name, source: source.use, error: text },
+      isOfMessage
+        ? "a message was not answered"
+        : "the source of the pipeline cannot be used; retrying (check `[source]` of its file)",
+    );
+  };
   const opened = await openSource(source, { answer, variable, concurrency, trouble });
   return {
     async close() {

@@ -6,6 +6,7 @@ import { failed } from "../service.ts";
 import type { Stage } from "../stage.ts";
 
 const SERVICE = "RabbitMQ";
+const CONFIRM_MS = 30_000;
 
 /** Publishes each value, and passes it on once the broker has confirmed it. */
 export function rabbitmqStage(settings: StageSettings["rabbitmq"], read: ReadVariable): Stage {
@@ -23,10 +24,11 @@ export function rabbitmqStage(settings: StageSettings["rabbitmq"], read: ReadVar
     open ??= connect();
     const { publisher } = await open;
     try {
-      await publisher.send(
+      const sent = publisher.send(
         { exchange, routingKey, durable: true },
         value instanceof Uint8Array ? Buffer.from(value) : value,
       );
+      await within(CONFIRM_MS, sent);
     } catch (error) {
       throw failed({ service: SERVICE }, `took no message: ${(error as Error).message}`, error);
     }
@@ -54,4 +56,14 @@ export function rabbitmqStage(settings: StageSettings["rabbitmq"], read: ReadVar
       await opened?.connection.end(opened.publisher);
     },
   };
+}
+
+async function within(ms: number, work: Promise<void>): Promise<void> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`it was not confirmed within ${ms / 1000} s`)), ms);
+  try {
+    await Promise.race([work, promise]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

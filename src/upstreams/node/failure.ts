@@ -45,7 +45,7 @@ export function failureOf(node: string, error: unknown): AssistantError {
       return make(
         "node_unavailable",
         `The remote server "${node}" cannot be reached: ${text}`,
-        "`assistant node list` shows their status.",
+        "Check that Assistant runs there, and `grpc_addr` of its [[remote_servers]] entry. `assistant node list` shows their status.",
       );
     case UNIMPLEMENTED:
       return make(

@@ -16,6 +16,8 @@ interface SdkError {
   readonly value?: unknown;
 }
 
+const MALFORMED = "sent an answer that does not follow its API";
+
 /** Translates a failure at a provider for the client. Errors not from the SDK stay unchanged. */
 export function failureOf(thrown: unknown, asked: AskedModel): unknown {
   if (isAssistantError(thrown) || typeof thrown !== "object" || thrown === null) return thrown;
@@ -33,8 +35,10 @@ export function failureOf(thrown: unknown, asked: AskedModel): unknown {
     case "AI_TypeValidationError":
     case "AI_InvalidResponseDataError":
     case "AI_EmptyResponseBodyError":
-      return malformed(asked, "sent an answer that does not follow its API");
+      return malformed(asked, MALFORMED);
     default:
+      // The first event is not one.
+      if (error.message?.startsWith("Expected a normalized")) return malformed(asked, MALFORMED);
       // Not an Error: sent by services within a stream.
       return "isRetryable" in error ? ofStream(error, asked) : thrown;
   }

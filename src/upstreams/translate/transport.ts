@@ -1,5 +1,5 @@
 import type { AssistantError } from "../../core/errors.ts";
-import { malformed, timedOut } from "../http/failure.ts";
+import { brokenOff, malformed, timedOut } from "../http/failure.ts";
 import type { AskedModel, Dialect, Fetch } from "./dialect.ts";
 import { parsed } from "./refuse.ts";
 
@@ -7,6 +7,7 @@ import { parsed } from "./refuse.ts";
 const MAX_EVENT_BYTES = 16 * 2 ** 20;
 /** Maximum length kept of an invalid answer, for the error. */
 const MAX_ERROR_BYTES = 256 * 1024;
+const MAX_STATUS = 599;
 const LINE_FEED = 10;
 const CARRIAGE_RETURN = 13;
 
@@ -36,9 +37,13 @@ export function guardedFetch(
       fetch(input, { ...init, signal }),
       provider.connectTimeoutMs + provider.silenceTimeoutMs,
     );
+    if (response.status > MAX_STATUS) throw malformed(asked, `answered with status ${response.status}`);
     if (response.body === null) return response;
     const reader = response.body.getReader();
-    const read = () => patient(reader.read(), provider.silenceTimeoutMs);
+    const read = () =>
+      patient(reader.read(), provider.silenceTimeoutMs).catch((error: unknown) => {
+        throw signal.aborted ? error : brokenOff(provider, error);
+      });
     const { headers, status } = response;
     const type = headers.get("content-type") ?? "";
     const isStream = /^text\/event-stream\b/i.test(type);
