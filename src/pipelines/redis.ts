@@ -1,5 +1,6 @@
 import type { Redis } from "ioredis";
 import { AssistantError } from "../core/errors.ts";
+import { reconnecting } from "../store/redis/retry.ts";
 import { failed } from "./service.ts";
 
 /** The destination of values: exactly one of the three. */
@@ -39,6 +40,7 @@ export async function connectRedis(address: string): Promise<Redis> {
     // A server that is stopped takes commands and answers none.
     commandTimeout: COMMAND_MS,
     socketTimeout: SILENCE_MS,
+    retryStrategy: reconnecting(),
   });
   // Commands report it.
   redis.on("error", () => {});

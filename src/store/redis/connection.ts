@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { Redis, RedisOptions } from "ioredis";
 import { AssistantError } from "../../core/errors.ts";
+import { reconnecting } from "./retry.ts";
 import type { Script } from "./scripts.ts";
 
 /** Before all keys of ours. */
@@ -17,7 +18,6 @@ const TIMED_OUT = "Command timed out";
 /** A server that leaves a command unanswered for so long is connected to again. BullMQ's take up to 10 s. */
 const SILENCE_MS = 20_000;
 const CONNECT_MS = 5_000;
-const MAX_RETRY_MS = 5_000;
 const RETRY_AFTER_S = 5;
 const MIN_MAJOR = 7;
 
@@ -98,7 +98,7 @@ export class RedisConnection implements RedisCommands {
       autoResendUnfulfilledCommands: false,
       enableOfflineQueue: false,
       maxRetriesPerRequest: 0,
-      retryStrategy: (times) => Math.min(MAX_RETRY_MS, 50 * 2 ** Math.min(times, 10)) * (1 + Math.random() / 4),
+      retryStrategy: reconnecting(),
       reconnectOnError: (error) => error.message.startsWith("READONLY"),
     });
     const connection = new RedisConnection(options, redis);
