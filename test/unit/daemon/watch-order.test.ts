@@ -1,6 +1,5 @@
 import { EventEmitter } from "node:events";
-import { expect, test, vi } from "vitest";
-import { ConfigWatch } from "../../../src/daemon/watch.ts";
+import { afterAll, expect, test, vi } from "vitest";
 import { FakeClock } from "../../support/fake-clock.ts";
 
 const kernel = vi.hoisted(() => ({ report: (): void => {}, watchers: 0 }));
@@ -12,6 +11,11 @@ vi.mock("node:fs", async (original) => ({
     return Object.assign(new EventEmitter(), { close: () => {} });
   },
 }));
+
+// Other files of this process may have loaded it with the real one, and must not get this one.
+vi.resetModules();
+afterAll(() => vi.resetModules());
+const { ConfigWatch } = await import("../../../src/daemon/watch.ts");
 
 test("what happens during a look brings the next one soon, and never a second one at once", async () => {
   const clock = new FakeClock();

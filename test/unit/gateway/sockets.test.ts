@@ -2,13 +2,18 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { text } from "node:stream/consumers";
-import { expect, test, vi } from "vitest";
+import { afterAll, expect, test, vi } from "vitest";
 import { bearerDoor } from "../../../src/gateway/front/error-body.ts";
-import { Sockets, type SocketsOptions } from "../../../src/gateway/front/sockets.ts";
+import type { SocketsOptions } from "../../../src/gateway/front/sockets.ts";
 
 vi.mock("ws", () => {
   throw Object.assign(new Error("too many open files"), { code: "EMFILE" });
 });
+
+// Other files of this process may have loaded it with the real one, and must not get this one.
+vi.resetModules();
+afterAll(() => vi.resetModules());
+const { Sockets } = await import("../../../src/gateway/front/sockets.ts");
 
 test("a WebSocket whose library cannot be loaded is refused, and nothing else happens", async () => {
   const door = {

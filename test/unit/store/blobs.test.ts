@@ -3,8 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
-import { expect, onTestFinished, test, vi } from "vitest";
-import { BlobFolder } from "../../../src/store/blobs.ts";
+import { afterAll, expect, onTestFinished, test, vi } from "vitest";
 
 const disk = vi.hoisted(() => ({ looked: async (_path: string): Promise<void> => {} }));
 vi.mock("node:fs/promises", async (original) => {
@@ -16,6 +15,11 @@ vi.mock("node:fs/promises", async (original) => {
   };
   return { ...real, stat };
 });
+
+// Other files of this process may have loaded it with the real one, and must not get this one.
+vi.resetModules();
+afterAll(() => vi.resetModules());
+const { BlobFolder } = await import("../../../src/store/blobs.ts");
 
 test("a content that is written again while a sweep looks at it stays", async () => {
   const directory = await mkdtemp(join(tmpdir(), "assistant-blobs-"));
