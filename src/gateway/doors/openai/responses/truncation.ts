@@ -7,7 +7,7 @@ import type { ResponseRequest } from "./request.ts";
 
 /** Each attempt omits at least an eighth of the rest, so a conversation of thousands of messages needs no more. */
 const MAX_TRIES = 32;
-const LEAST_SHARE = 1 / 8;
+const MIN_SHARE = 1 / 8;
 
 /** Has a request answered, if it allows that without the oldest messages that do not fit into the model's context. */
 export async function runFitting(
@@ -65,7 +65,7 @@ export function withoutOldest(
   const { n_prompt_tokens: tokens, n_ctx: context } = counts ?? {};
   const over = tokens !== undefined && context !== undefined ? 1 - context / tokens : 0;
   const total = messages.reduce((sum, message) => sum + lengthOf(message), 0);
-  let left = total * Math.max(LEAST_SHARE, over);
+  let left = total * Math.max(MIN_SHARE, over);
   let end = first;
   while (end < last && left > 0) left -= lengthOf(messages[end++] as JsonObject);
   // The output of an omitted call would belong to none.
