@@ -1,4 +1,8 @@
+import { once } from "node:events";
 import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { Readable } from "node:stream";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Hub, startHub } from "../fakes/hub.ts";
 import { ggufLike, sha256, type TestStore, testStore } from "../support/store.ts";
@@ -132,5 +136,31 @@ describe("a transfer", () => {
       message: expect.stringMatching(/1\.0 kB free; 200 kB are needed/),
     });
     expect(await store.files()).toEqual([]);
+  });
+
+  it("without a stated length ends before it has filled the disk", async () => {
+    const piece = Buffer.alloc(2 ** 20);
+    let sentMib = 0;
+    const server = createServer((_request, response) => {
+      const endless = new Readable({
+        read() {
+          sentMib += 1;
+          this.push(piece);
+        },
+      });
+      endless.pipe(response);
+      response.on("close", () => endless.destroy());
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    try {
+      const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}/m.gguf`;
+      const free = async () => 2 ** 30 + (20 - sentMib) * 2 ** 20;
+      await expect(store.pull(address, { free })).rejects.toMatchObject({ code: "disk_full" });
+      expect(sentMib).toBeLessThan(100);
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
   });
 });

@@ -81,6 +81,10 @@ function isBroken(error: unknown, hasBytes: boolean): boolean {
   return !["ENOSPC", "EACCES", "EROFS", "EIO", "EDQUOT"].includes(code);
 }
 
+/** A server that does not say how much it sends may send without end: this much of the disk is left to others. */
+const ROOM_LEFT_BYTES = 2 ** 30;
+const CHECK_EVERY_BYTES = 16 * 2 ** 20;
+
 /** Writes one answer's bytes: from where the partial file ends, to the end. */
 async function receive(answer: Answer, url: URL, session: HttpSession, delivery: Delivery): Promise<Expected> {
   const { into, expected, report } = delivery;
@@ -91,15 +95,21 @@ async function receive(answer: Answer, url: URL, session: HttpSession, delivery:
     if (expected.bytes !== null && total !== null && total !== expected.bytes) {
       throw new HttpFailure(answer.status, `the file there has ${total} bytes, expected ${expected.bytes}`);
     }
-    if (total !== null) await delivery.needRoom(total - start);
+    const bytes = total ?? expected.bytes;
+    if (bytes !== null) await delivery.needRoom(bytes - start);
+    let checkedBytes = start;
     let highest = 0;
     const told = (ahead: number): void => {
       highest = Math.max(highest, into.bytes + ahead);
-      report("download", highest, total ?? expected.bytes);
+      report("download", highest, bytes);
     };
     const body = bytesOf(answer, url, { start, total, told }, session, delivery);
     for await (const chunk of body) {
       await into.append(chunk);
+      if (bytes === null && into.bytes - checkedBytes >= CHECK_EVERY_BYTES) {
+        await delivery.needRoom(ROOM_LEFT_BYTES);
+        checkedBytes = into.bytes;
+      }
       if (expected.bytes !== null && into.bytes > expected.bytes)
         throw new HttpFailure(answer.status, `it sent more than the ${expected.bytes} bytes expected`);
       told(0);
