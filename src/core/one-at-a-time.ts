@@ -1,6 +1,6 @@
 /**
- * Gives a function that runs `work` and never two at once. What it returns settles as a run does that began after the
- * call; calls that come during one share the next.
+ * Returns a function that runs `work`, never concurrently. Each call settles with a run that starts after the call;
+ * calls made during a run share the next one.
  */
 export function oneAtATime<T>(work: () => Promise<T>): () => Promise<T> {
   let last: Promise<unknown> = Promise.resolve();

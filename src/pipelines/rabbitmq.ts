@@ -16,12 +16,12 @@ export class RabbitConnection extends Connection {
     super({ url, acquireTimeout: CONNECT_MS, retryLow: 500, retryHigh: 5_000 });
   }
 
-  /** Resolves when it is connected; rejects with why it is not after some seconds. */
+  /** Resolves when it is connected; rejects with the reason after `CONNECT_MS`. */
   connected(): Promise<void> {
     return this.onConnect(CONNECT_MS, true);
   }
 
-  /** Ends it; at the latest after some seconds also where a broker does not answer. */
+  /** Closes it; if the broker does not respond, within `CLOSE_MS`. */
   async end(user: { close(): Promise<void> } | undefined): Promise<void> {
     const orderly = (async () => {
       await user?.close();
@@ -32,8 +32,8 @@ export class RabbitConnection extends Connection {
   }
 
   /**
-   * The library takes the bytes where a frame's length should be for one, whatever they are. A length that no stream
-   * can read throws in the socket's listener, which would end the daemon.
+   * The library does not check the length of a frame. A length above what a stream can read throws in the socket's
+   * listener, which would end the daemon.
    */
   protected _connect(): Socket {
     const socket = libraryConnect.call(this);

@@ -34,7 +34,7 @@ const MAX_STALLED_CHECK_MS = 3_000;
 /** How soon a daemon takes part in a queue created by another one, or whose model was added. */
 const LOOK_MS = 2_000;
 const STORE_RETRY_MS = 1_000;
-/** For the end of what BullMQ does, once no task runs. */
+/** How long to wait for BullMQ to close, once no task runs. */
 const CLOSE_MS = 3_000;
 /**
  * The record follows its job within milliseconds, or within this time, or never: then its creator received no
@@ -48,7 +48,7 @@ const MAX_PRIORITY = 100;
 /** Attempts and their delays are kept in the record: BullMQ must never give a task up. */
 const NEVER = 1_000_000;
 const EVENTS_KEPT = 100;
-/** How often some of the tasks that wait are looked at for whether they have a job, and how many. */
+/** How often to check whether pending tasks have a job, and how many of them. */
 const ORPHANS_LOOK_MS = 30_000;
 const ORPHANS_LOOKED_AT = 500;
 
@@ -182,8 +182,8 @@ export class ClusterRunner implements Dispatcher {
   }
 
   /**
-   * Announces tasks that wait without a job, as one does whose announcement was lost with Redis after it was stored, when
-   * it could not be taken back. A look at a page of them, then at the next: it costs the same however many there are.
+   * Announces pending tasks without a job: Redis was lost between storing and announcing them, and they could not be
+   * removed again. Checks one page each time, so the cost does not depend on their number.
    */
   async #adoptOrphans(): Promise<void> {
     const { ledger, connection, clock, log } = this.#options;
@@ -200,7 +200,7 @@ export class ClusterRunner implements Dispatcher {
     if (orphans.length === 0) return;
     const { done } = await this.announce(orphans.map(({ id, value }) => ({ id, order: value })));
     await done;
-    log.warn({ tasks: orphans.map(({ id }) => id) }, "tasks waited without a job; they are queued again");
+    log.warn({ tasks: orphans.map(({ id }) => id) }, "queued pending tasks that had no job");
   }
 
   async #take(lane: string): Promise<void> {

@@ -81,7 +81,7 @@ function isBroken(error: unknown, hasBytes: boolean): boolean {
   return !["ENOSPC", "EACCES", "EROFS", "EIO", "EDQUOT"].includes(code);
 }
 
-/** A server that does not say how much it sends may send without end: this much of the disk is left to others. */
+/** Kept free while a server that states no length is sending: it might never stop. */
 const ROOM_LEFT_BYTES = 2 ** 30;
 const CHECK_EVERY_BYTES = 16 * 2 ** 20;
 

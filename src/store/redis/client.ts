@@ -24,12 +24,12 @@ interface Handler {
 }
 type HandlerClass = { readonly prototype: Handler };
 
-/** What a connection had read when its last reply was whole. */
+/** Bytes that a connection had read when its last reply was complete. */
 const wholeAt = new WeakMap<Stream, number>();
 
 function end(client: ConnectedClient, { message }: Error): void {
   const { stream } = client;
-  // One piece of what it has sent may hold many replies.
+  // One chunk of data may contain many replies.
   if (stream.destroyed) return;
   const at = stream.remoteAddress === undefined ? "this address" : `${stream.remoteAddress}:${stream.remotePort}`;
   const failure = new Error(`the server at ${at} does not speak the protocol of Redis: ${message}`);
@@ -37,8 +37,8 @@ function end(client: ConnectedClient, { message }: Error): void {
   stream.destroy();
 }
 
-// The library throws in a listener at some replies that no Redis sends, which would end the daemon, and collects without
-// limit one that does not end. Here both end the connection, which is then made again; that of BullMQ too.
+// On some replies that Redis never sends, the library throws in a listener, which would end the daemon, and it buffers an
+// endless reply without limit. Here, both close the connection, which is then reopened. This also covers BullMQ's.
 const { default: exported } = handlers as unknown as { default: HandlerClass | { default: HandlerClass } };
 const handler = ("default" in exported ? exported.default : exported).prototype;
 handler.dispatch = function (this: Handler, deliver) {
