@@ -285,6 +285,7 @@ async function acquireTimes(): Promise<number[]> {
         scheduler.onFleetEvent({ type: "transition", from: "absent", snapshot: snapshot(instanceId, "starting") });
         scheduler.onFleetEvent({ type: "transition", from: "starting", snapshot: snapshot(instanceId, "ready") });
       },
+      lend: () => {},
       drain: () => {},
       resume: () => {},
       stop: () => {},

@@ -52,7 +52,7 @@ export function fitModel(hardware: Hardware, kind: ModelKind): Values {
   const { contextTokens, slots } = generates
     ? contextFor(memory, onGpu)
     : { contextTokens: defaults.embeddingContextTokens, slots: defaults.slots };
-  const batch = generates ? defaultBatch(machine, onGpu) : { batch: contextTokens, microBatch: contextTokens };
+  const batch = generates ? defaultBatch(machine, onGpu, slots) : { batch: contextTokens, microBatch: contextTokens };
   // With the layers on a GPU the threads only feed it.
   const threads = onGpu
     ? Math.max(1, Math.min(4, Math.floor(machine.physicalCores / gpus.length)))

@@ -118,7 +118,7 @@ function hostCache({ keys, machine, hostCacheBudgetMib, warn }: SectionContext):
 type Batch = Pick<LoadSettings, "batchTokens" | "microBatchTokens">;
 
 function chatBatch({ keys, machine, warn }: SectionContext, onGpu: boolean): Batch {
-  const standard = defaultBatch(machine, onGpu);
+  const standard = defaultBatch(machine, onGpu, keys.slots ?? defaults.slots);
   const batch = keys.batch_size ?? Math.max(standard.batch, keys.ubatch_size ?? 0);
   const wanted = keys.ubatch_size ?? (onGpu ? standard.microBatch : batch);
   if (keys.ubatch_size !== undefined && keys.ubatch_size > batch) {

@@ -105,6 +105,8 @@ export interface LaunchPlan {
   readonly device: Device;
   /** Threads granted by the governor. */
   readonly threads: number;
+  /** A file with the number of threads to use from now on, at most `mostThreads`; absent: always `threads`. */
+  readonly lending?: { readonly file: string; readonly mostThreads: number };
   /** Unix socket it must listen on; at most 100 bytes, ends in `.sock`. */
   readonly socketPath: string;
   /** Port on 127.0.0.1 that it must listen on instead, if the engine requires one (`listens`). */

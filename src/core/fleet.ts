@@ -6,7 +6,10 @@ export interface StartOrder {
   readonly instanceId: string;
   readonly model: ModelSpec;
   readonly device: Device;
+  /** Its own threads. */
   readonly threads: number;
+  /** The most it may use while others are idle (`lend`); missing: its own. */
+  readonly mostThreads?: number;
   /** MiB of host memory for conversations without a slot, at most what the model asks for; that where it is missing. */
   readonly hostCacheMib?: number;
 }
@@ -24,6 +27,8 @@ export interface FleetPort {
   drain(instanceId: string): void;
   /** Back from draining to ready. */
   resume(instanceId: string): void;
+  /** Threads it may use from now on: its own, and those of idle instances. An engine that cannot change them keeps its own. */
+  lend(instanceId: string, threads: number): void;
   /** SIGTERM to the process group, after `graceMs` SIGKILL; then `absent`. */
   stop(instanceId: string, cause: StopCause): void;
 }

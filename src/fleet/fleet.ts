@@ -52,6 +52,10 @@ export class Fleet implements FleetPort {
     this.#instances.get(instanceId)?.post({ type: "resume" });
   }
 
+  lend(instanceId: string, threads: number): void {
+    this.#instances.get(instanceId)?.lend(threads);
+  }
+
   stop(instanceId: string, cause: StopCause): void {
     this.#instances.get(instanceId)?.post({ type: "stop", cause, graceMs: null });
   }

@@ -1,3 +1,4 @@
+import { writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { toAssistantError } from "../core/errors.ts";
 import type { StartOrder, StopCause } from "../core/fleet.ts";
@@ -19,6 +20,7 @@ import {
   type Order,
   type PreparedLaunch,
   slotHolder,
+  threadsText,
   watchedEngine,
 } from "./life.ts";
 import type { LoopbackPorts } from "./loopback-ports.ts";
@@ -79,6 +81,11 @@ export class Instance {
 
   post(order: Order): void {
     if (!this.#mailbox.post(order) && order.type === "close") order.done();
+  }
+
+  /** At once: the request for which they are lent follows. */
+  lend(threads: number): void {
+    if (this.#life?.process) writeFileSync(this.#files.threadsFile, threadsText(threads), { flag: "r+" });
   }
 
   async #run(): Promise<void> {
@@ -349,7 +356,8 @@ export class Instance {
     // Left over from an earlier start only: this start continues.
     if (life.launch === null && this.#snapshot.state === "starting") return;
     cancelTimers(life);
-    await rm(this.#files.socketPath, { force: true }).catch(() => {});
+    for (const file of [this.#files.socketPath, this.#files.threadsFile])
+      await rm(file, { force: true }).catch(() => {});
     this.#update({ pid: null, endpoint: null, memoryBytes: null, decodingTokensPerSecond: 0 });
     const { state } = this.#snapshot;
     if (state === "stopping") return this.#gone(life);

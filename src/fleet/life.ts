@@ -129,13 +129,22 @@ export const loadFacts = ({ model, device, threads }: StartOrder) => ({
 export interface InstanceFiles {
   readonly socketPath: string;
   readonly logFile: string;
+  /** The number of threads that it may use now. */
+  readonly threadsFile: string;
 }
 
 /** Ids may be long and contain slashes; a socket's path may not. */
-export const filesOf = (instanceId: string, options: FleetOptions): InstanceFiles => ({
-  socketPath: join(options.runDir, `${createHash("sha256").update(instanceId).digest("hex").slice(0, 10)}.sock`),
-  logFile: logFileOf(options.logDir, instanceId),
-});
+export function filesOf(instanceId: string, options: FleetOptions): InstanceFiles {
+  const name = createHash("sha256").update(instanceId).digest("hex").slice(0, 10);
+  return {
+    socketPath: join(options.runDir, `${name}.sock`),
+    threadsFile: join(options.runDir, `${name}.threads`),
+    logFile: logFileOf(options.logDir, instanceId),
+  };
+}
+
+/** Of one width, so that an engine that reads it meanwhile finds a number. */
+export const threadsText = (threads: number): string => String(threads).padEnd(7);
 
 const NO_TRAITS: InstanceTraits = { noticesDisconnects: false, separatesCaches: false };
 

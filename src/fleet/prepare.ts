@@ -1,11 +1,11 @@
-import { rm } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { loopbackEndpoint } from "../core/endpoint.ts";
 import type { LaunchPlan } from "../core/engine.ts";
 import { AssistantError } from "../core/errors.ts";
 import type { StartOrder } from "../core/fleet.ts";
 import { prepareLog } from "./engine-log.ts";
 import type { EngineProcess } from "./engine-process.ts";
-import type { InstanceFiles, News } from "./life.ts";
+import { type InstanceFiles, type News, threadsText } from "./life.ts";
 import type { LoopbackPorts } from "./loopback-ports.ts";
 import type { FleetOptions } from "./ports.ts";
 
@@ -23,10 +23,10 @@ export async function prepareStart(
   ports: LoopbackPorts,
   lingering: EngineProcess | null,
 ): Promise<News> {
-  const { device, threads, instanceId } = order;
+  const { device, threads, mostThreads = threads, instanceId } = order;
   const { load } = order.model;
   const model = { ...order.model, load: { ...load, hostCacheMib: order.hostCacheMib ?? load.hostCacheMib } };
-  const { socketPath } = files;
+  const { socketPath, threadsFile } = files;
   if (Buffer.byteLength(socketPath) > MAX_SOCKET_PATH_BYTES) {
     throw new AssistantError(
       "config_invalid",
@@ -59,8 +59,10 @@ export async function prepareStart(
     socketPath,
     ...(draftPath ? { draftPath } : {}),
     ...(slotPlace ? { slotDir: slotPlace.directory } : {}),
+    ...(mostThreads > threads ? { lending: { file: threadsFile, mostThreads } } : {}),
   };
   await engine.check?.(plan);
+  await writeFile(threadsFile, threadsText(threads));
   await rm(socketPath, { force: true });
   // Of the program being started: another may be built or selected while it runs.
   const { noticesDisconnects, separatesCaches, onlyOpenAi } = availability;

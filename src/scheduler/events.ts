@@ -84,6 +84,8 @@ export type Effect =
   | { readonly type: "start"; readonly order: StartOrder }
   /** Measure the free memory of the devices; `devices` is the response. */
   | { readonly type: "measure" }
+  /** From now on, the instance may use so many threads: its own, and those of idle ones. */
+  | { readonly type: "lend"; readonly instanceId: string; readonly threads: number }
   | { readonly type: "drain"; readonly instanceId: string }
   | { readonly type: "resume"; readonly instanceId: string }
   | { readonly type: "stop"; readonly instanceId: string; readonly cause: StopCause }

@@ -36,7 +36,8 @@ export function transitioned(turn: Turn, event: FleetEvent): void {
   } else {
     turn.state.plans.delete(instance);
     // The fleet may restart a failed instance by itself.
-    if (instance.life.phase === "failed") instance.startedAt = turn.now;
+    if (instance.life.phase === "failed")
+      Object.assign(instance, { startedAt: turn.now, lentThreads: instance.threads });
     setLife(turn, instance, { phase: "starting" });
   }
 }

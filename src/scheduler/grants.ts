@@ -1,7 +1,7 @@
 import type { ModelSpec } from "../core/model.ts";
 import { hasProcess, type Use } from "./life.ts";
 import type { DeviceRecord, InstanceRecord } from "./records.ts";
-import type { SchedulerState } from "./state.ts";
+import type { SchedulerState, Turn } from "./state.ts";
 
 /** Threads of an instance on a GPU without `threads`: one waits for the GPU, one samples and answers. */
 const GPU_THREADS = 2;
@@ -25,6 +25,32 @@ export function threadsFor(state: SchedulerState, instance: InstanceRecord): num
     1,
     Math.min(Math.floor(share), budget - Math.max(device.taken.live.threads, device.taken.future.threads - 1)),
   );
+}
+
+/** The most threads it may use while others are idle. */
+export function mostThreadsFor({ settings }: SchedulerState, { device, model }: InstanceRecord, own: number): number {
+  const { threads } = model.spec.load;
+  if (!device.isCpu) return own;
+  return Math.max(own, threads === "auto" ? settings.threadBudget : Math.min(threads, settings.threadBudget));
+}
+
+/**
+ * Lends the threads of idle instances to the busy ones, in equal parts. An instance that becomes busy has its own again
+ * with the others' next batch. Instances on GPUs keep theirs: they need few.
+ */
+export function lendThreads({ state, effects }: Turn, cpu: DeviceRecord): void {
+  const busy = [...cpu.instances].filter(({ isBusy }) => isBusy);
+  let spare = state.settings.threadBudget;
+  for (const device of state.inUse) if (!device.isCpu) spare -= device.taken.live.threads;
+  for (const { threads } of busy) spare -= threads;
+  for (const [index, instance] of busy.entries()) {
+    const part = Math.max(0, Math.ceil(spare / (busy.length - index)));
+    const threads = Math.min(instance.mostThreads, instance.threads + part);
+    spare -= threads - instance.threads;
+    if (threads === instance.lentThreads) continue;
+    instance.lentThreads = threads;
+    effects.push({ type: "lend", instanceId: instance.id, threads });
+  }
 }
 
 /**

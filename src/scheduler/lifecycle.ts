@@ -1,6 +1,6 @@
 import type { AssistantError } from "../core/errors.ts";
 import type { StopCause } from "../core/fleet.ts";
-import { hostCacheFor, threadsFor } from "./grants.ts";
+import { hostCacheFor, mostThreadsFor, threadsFor } from "./grants.ts";
 import { bytesOn } from "./memory.ts";
 import { roomChanged, setLife, unclaim, vacate } from "./places.ts";
 import { type DeviceRecord, InstanceRecord, type ModelRecord, type Purpose, type RequestRecord } from "./records.ts";
@@ -48,13 +48,14 @@ export function order(turn: Turn, instance: InstanceRecord): void {
   const { id: instanceId, model, device } = instance;
   state.plans.delete(instance);
   const threads = threadsFor(state, instance);
+  const mostThreads = mostThreadsFor(state, instance, threads);
   const hostCacheMib = hostCacheFor(state, instance);
-  Object.assign(instance, { threads, hostCacheMib, startedAt: now });
+  Object.assign(instance, { threads, mostThreads, lentThreads: threads, hostCacheMib, startedAt: now });
   setLife(turn, instance, { phase: "ordered" });
   arm(turn, instance.phaseDue, now + state.settings.startTimeoutMs + ORDER_GRACE_MS);
   turn.effects.push({
     type: "start",
-    order: { instanceId, model: model.spec, device: device.device, threads, hostCacheMib },
+    order: { instanceId, model: model.spec, device: device.device, threads, mostThreads, hostCacheMib },
   });
 }
 

@@ -248,6 +248,9 @@ export class Scheduler implements Dispatcher {
       case "measure":
         this.#ports.measure?.();
         break;
+      case "lend":
+        fleet.lend(effect.instanceId, effect.threads);
+        break;
       case "drain":
       case "resume":
         log.debug({ instance: effect.instanceId }, effect.type);

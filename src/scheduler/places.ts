@@ -33,7 +33,11 @@ export function roomChanged({ state }: Turn): void {
 
 /** Updates the indexes that contain the instance. Call after its requests or its life changed. */
 export function refresh(turn: Turn, instance: InstanceRecord): void {
-  const { model, life, suspect, idle } = instance;
+  const { model, device, life, suspect, idle } = instance;
+  if (device.isCpu && instance.isBusy !== instance.wasBusy) {
+    instance.wasBusy = instance.isBusy;
+    turn.state.lending.add(device);
+  }
   instance.rank = turn.state.policy.rank(instance);
   if (life.phase === "ready" && !suspect.armed && instance.hasFreeSlot && isAdmitted(instance))
     model.available.update(instance);

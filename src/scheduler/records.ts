@@ -209,6 +209,10 @@ export class InstanceRecord extends Target {
   bytes = 0;
   /** Granted with the order. */
   threads = 1;
+  /** The most it may use while others are idle, those it may use now, and whether it had work when that was decided. */
+  mostThreads = 1;
+  lentThreads = 1;
+  wasBusy = false;
   hostCacheMib = 0;
   slots: number;
   /** Tokens of one slot. */
@@ -258,6 +262,11 @@ export class InstanceRecord extends Target {
 
   get hasFreeSlot(): boolean {
     return this.inFlight.size - this.reads < this.slots;
+  }
+
+  /** Has work that needs threads. */
+  get isBusy(): boolean {
+    return this.inFlight.size > this.reads;
   }
 
   get busyShare(): number {

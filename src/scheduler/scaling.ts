@@ -1,7 +1,7 @@
 import type { AssistantError } from "../core/errors.ts";
 import { isUnfinished, serve } from "./dispatch.ts";
 import { lookAgainAt, surplus } from "./eviction.ts";
-import { hasThread } from "./grants.ts";
+import { hasThread, lendThreads } from "./grants.ts";
 import { leave, order, remove } from "./lifecycle.ts";
 import { hasMemory } from "./memory.ts";
 import { giveUp, overflow, unreachable } from "./nodes.ts";
@@ -26,6 +26,8 @@ export function settle(turn: Turn): void {
     // Last, so that local starts are ordered before other nodes take the waiting requests.
     for (const model of touched) overflow(turn, model);
   } while (turn.state.dirty.size > 0);
+  for (const device of turn.state.lending) lendThreads(turn, device);
+  turn.state.lending.clear();
 }
 
 function settleHere(turn: Turn, touched: ModelRecord[]): void {

@@ -61,6 +61,8 @@ export class SchedulerState {
    * Models whose place is chosen when more figures are known, and how many instances are wanted regardless of requests.
    */
   readonly uninformed = new Map<ModelRecord, number>();
+  /** CPUs on which instances became busy or idle in this decision. */
+  readonly lending = new Set<DeviceRecord>();
   /** Models whose supply or demand changed in this decision. */
   readonly dirty = new Set<ModelRecord>();
   /** Counts changes of the room; see `ModelRecord.placement`. `roomChanged`: in this decision. */

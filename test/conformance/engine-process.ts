@@ -25,6 +25,7 @@ interface ModelOverrides {
   readonly draftPath?: string;
   /** Where it saves slots; missing: nowhere. */
   readonly slotDir?: string;
+  readonly lending?: LaunchPlan["lending"];
 }
 
 export function modelSpec(engine: EngineId, file: string, overrides: ModelOverrides = {}): ModelSpec {
@@ -91,11 +92,12 @@ export class EngineProcess implements AsyncDisposable {
     const folder = await mkdtemp(join(tmpdir(), "engine-"));
     const engine = await engineFor(id, folder);
     const socketPath = join(folder, "e.sock");
-    const { slotDir, draftPath } = overrides;
+    const { slotDir, draftPath, lending } = overrides;
     const spec = engine.launch({
       ...planFor(modelSpec(id, file, overrides), file, socketPath),
       ...(slotDir === undefined ? {} : { slotDir }),
       ...(draftPath === undefined ? {} : { draftPath }),
+      ...(lending === undefined ? {} : { lending }),
     });
     const env = { PATH: process.env["PATH"] ?? "", HOME: folder, ...spec.env };
     // The input is a pipe, as under the daemon: an engine whose parent was killed must notice.

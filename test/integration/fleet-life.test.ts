@@ -1,4 +1,4 @@
-import { access, readFile } from "node:fs/promises";
+import { access, readdir, readFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -313,4 +313,27 @@ test("the run record lists what runs, and nothing once all is stopped", async ()
   expect(JSON.parse(await readFile(file, "utf8"))).toMatchObject([{ instanceId: "fake@cpu", pid }]);
   await t.fleet.close();
   await eventually("the record is gone", async () => !(await exists(file)));
+});
+
+test("an engine's file says how many threads it may use: its own at each start, then as many as it is lent", async () => {
+  await using t = await startFleet(fakeEngine());
+  const threads = async (): Promise<number> => {
+    const [file = ""] = (await readdir(t.dir)).filter((name) => name.endsWith(".threads"));
+    return Number(await readFile(join(t.dir, file), "utf8"));
+  };
+  await ready(t);
+  expect(await threads()).toBe(1);
+  t.fleet.lend("fake@cpu", 12);
+  expect(await threads()).toBe(12);
+  t.fleet.lend("fake@cpu", 3);
+  expect(await threads()).toBe(3);
+  t.fleet.restart("fake@cpu");
+  await eventually("it is up again", () => t.steps().filter((step) => step === "starting>ready").length === 2);
+  expect(await threads()).toBe(1);
+  t.fleet.stop("fake@cpu", "idle");
+  await reaches(t, "absent");
+  expect((await readdir(t.dir)).filter((name) => name.endsWith(".threads"))).toEqual([]);
+  // An order that comes too late changes nothing.
+  t.fleet.lend("fake@cpu", 3);
+  expect(t.warnings).toEqual([]);
 });

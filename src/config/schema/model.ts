@@ -39,7 +39,7 @@ const ChatSection = section(
     batch_size: integer("Tokens per prefill batch. A request whose client disconnects is cancelled between batches.", {
       minimum: 1,
       unit: "tokens",
-      defaultText: "2048 on a GPU; on a CPU 12 per core, 24 to 512",
+      defaultText: "2048 on a GPU; on a CPU 12 per core, at least 64 + `slots`, at most 512",
       spec: kept("128", batchSpec),
     }),
     ubatch_size: integer("Tokens computed at once; at most `batch_size`.", {

@@ -47,12 +47,11 @@ export function llamaServerArguments(plan: LaunchPlan): string[] {
     // Without its own thread each waiting client would keep /health and /slots from being answered.
     ...[
       "--threads",
-      String(plan.threads),
-      "--threads-batch",
-      String(plan.threads),
+      String(plan.lending?.mostThreads ?? plan.threads),
       "--threads-http",
       String(load.slots * 2 + 6),
-      // Threads without work sleep: by default they spin for up to a tenth of a second, on cores that others need.
+      // Threads without work sleep: by default they spin for up to a tenth of a second, on cores that others need. This
+      // also holds for batches, unless --threads-batch is given: those threads would be others, and spin.
       "--poll",
       "0",
     ],

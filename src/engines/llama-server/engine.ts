@@ -57,7 +57,11 @@ export function createLlamaServerEngine(find: () => Promise<FoundEngine>): Engin
           },
         );
       }
-      return { command: found.path, args: llamaServerArguments(plan), env: { ...patience, ...plan.device.env } };
+      const lending = found.followsThreads ? plan.lending : undefined;
+      const { lending: _, ...fixed } = plan;
+      const args = llamaServerArguments(lending === undefined ? fixed : plan);
+      const follow = lending === undefined ? {} : { LLAMA_SERVER_THREADS_FILE: lending.file };
+      return { command: found.path, args, env: { ...patience, ...plan.device.env, ...follow } };
     },
   };
 }

@@ -9,6 +9,7 @@ import {
   CACHE_SCOPES_PATCH,
   carriesPatch,
   DEPARTED_CLIENTS_PATCH,
+  GRANTED_THREADS_PATCH,
   readManifest,
 } from "./build/manifest.ts";
 import { currentRecipe, outdatedParts } from "./build/recipe.ts";
@@ -27,6 +28,8 @@ export type FoundEngine =
       readonly origin: EngineOrigin;
       /** Null for a binary that `assistant engine build` did not make. */
       readonly manifest: BuildManifest | null;
+      /** It reads how many threads to use from a file, before each batch. */
+      readonly followsThreads: boolean;
     })
   | (Extract<EngineAvailability, { available: false }> & {
       readonly path: string | null;
@@ -137,6 +140,7 @@ export async function inspectLlamaServer(path: string, origin: EngineOrigin): Pr
     backends,
     noticesDisconnects,
     separatesCaches: carriesPatch(manifest, CACHE_SCOPES_PATCH),
+    followsThreads: carriesPatch(manifest, GRANTED_THREADS_PATCH),
     ...(parts === null ? {} : { outdated: { parts, remedy: renewalOf(origin) } }),
     manifest,
   };

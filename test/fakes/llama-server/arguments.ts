@@ -4,7 +4,7 @@
  */
 const valued = new Set(
   [
-    "--host --model --alias --parallel --ctx-size --threads --threads-batch --threads-http --poll --device --gpu-layers --load-mode",
+    "--host --model --alias --parallel --ctx-size --threads --threads-http --poll --device --gpu-layers --load-mode",
     "--cache-type-k --cache-type-v --cache-ram --batch-size --ubatch-size --pooling --chat-template --mmproj --temp --top-p --top-k",
     "--min-p --repeat-penalty --presence-penalty --frequency-penalty --predict --reverse-prompt --grammar --json-schema",
     "--sse-ping-interval --fit --log-colors --split-mode --main-gpu --tensor-split --slot-save-path --cache-reuse",

@@ -18,14 +18,13 @@ const gpus = { hardware: withGpus(2) };
 
 describe("batches", () => {
   it.each([
-    [1, 24],
-    [2, 24],
-    [4, 48],
-    [6, 72],
-    [16, 192],
-    [128, 512],
-  ])("on a CPU with %i cores a batch is %i tokens", async (cores, batch) => {
-    const { spec } = await read("", { hardware: cpuOnly(cores) });
+    [1, "", 72],
+    [6, "", 72],
+    [16, "", 192],
+    [128, "", 512],
+    [1, "slots = 32\n", 96],
+  ])("on a CPU with %i cores and the setting %j a batch is %i tokens", async (cores, setting, batch) => {
+    const { spec } = await read(setting, { hardware: cpuOnly(cores) });
     expect(spec?.load).toMatchObject({ batchTokens: batch, microBatchTokens: batch });
   });
 

@@ -54,7 +54,7 @@ it("values fit the machine", async () => {
   const cpu = await load(cpuOnly(2, 24));
   expect(cpu.spec).toMatchObject({
     devices: ["cpu"],
-    load: { threads: 2, gpuLayers: 0, contextTokens: 4096, slots: 4, batchTokens: 24 },
+    load: { threads: 2, gpuLayers: 0, contextTokens: 4096, slots: 4, batchTokens: 72 },
   });
   expect(cpu.scheduler).toMatchObject({ threadBudget: 2, maxInstances: 12 });
   const gpu = await load(withGpus(8));

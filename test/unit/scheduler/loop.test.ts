@@ -24,6 +24,9 @@ class HastyFleet implements FleetPort {
     this.to(order.instanceId, "starting");
     if (this.autoReady) this.to(order.instanceId, "ready");
   }
+  lend(id: string, threads: number): void {
+    this.calls.push(`lend ${id} ${threads}`);
+  }
   drain(id: string): void {
     this.calls.push(`drain ${id}`);
     this.to(id, "draining");

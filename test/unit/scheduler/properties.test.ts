@@ -200,6 +200,12 @@ function consistent(world: World): void {
     if (device.budgetBytes !== null && live.count > 1 && here.every((record) => record.bytes > 0))
       expect(live.bytes).toBeLessThanOrEqual(device.budgetBytes);
   }
+  // Busy instances on the CPU have their own threads, and together no more than the budget unless these exceed it.
+  const busy = processes.filter((record) => record.device.isCpu && record.isBusy);
+  const own = busy.reduce((sum, record) => sum + record.threads, 0);
+  for (const record of busy) expect(record.lentThreads).toBeGreaterThanOrEqual(record.threads);
+  const lent = busy.reduce((sum, record) => sum + record.lentThreads, 0);
+  expect(lent).toBeLessThanOrEqual(Math.max(own, state.settings.threadBudget));
   for (const record of records) if (isEvictable(record)) expect(record.inFlight.size).toBe(0);
   for (const each of state.models.values()) {
     const up = [...each.instances].filter((record) => record.life.phase === "ready");

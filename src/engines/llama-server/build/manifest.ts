@@ -32,6 +32,9 @@ export const DEPARTED_CLIENTS_PATCH = "0001-notice-departed-clients.patch";
 /** The patch that keeps what is cached of requests with different `x-cache-scope` headers apart. */
 export const CACHE_SCOPES_PATCH = "0005-keep-scopes-apart.patch";
 
+/** The patch that makes a server read from a file how many threads to use. */
+export const GRANTED_THREADS_PATCH = "0009-follow-granted-threads.patch";
+
 /**
  * The manifest next to `binary`, or next to the target of a link; null if there is none or it describes another binary.
  */
