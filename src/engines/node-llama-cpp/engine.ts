@@ -95,7 +95,6 @@ export function workerConfig(plan: LaunchPlan, backends: readonly string[]): Wor
       modelName: name,
       kind,
       threads: plan.threads,
-      lending: plan.lending ?? null,
       sampling,
     },
     ...{ contextTokens: load.contextTokens, slots: load.slots, batchTokens: load.batchTokens },

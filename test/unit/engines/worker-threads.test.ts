@@ -43,26 +43,6 @@ describe("threads of the embedded engine", () => {
     expect(decode(governor, back.end, 5000, idle).shareWithAll).toBeGreaterThan(0.95);
   });
 
-  test("lent threads are used at once, and given back at once", () => {
-    const applied: number[] = [];
-    const governor = new ThreadGovernor(1, (threads) => applied.push(threads));
-    let now = decode(governor, 0, 1000, idle).end;
-    governor.grant(2);
-    expect(governor.threads).toBe(2);
-    now = decode(governor, now, 1000, idle).end;
-    governor.grant(1);
-    decode(governor, now, 1000, idle);
-    expect(applied).toEqual([2, 1]);
-  });
-
-  test("lent threads that another program delays are not used for long", () => {
-    const governor = new ThreadGovernor(1, () => undefined);
-    const alone = decode(governor, 0, 1000, crowded);
-    governor.grant(2);
-    const settled = decode(governor, alone.end, 10_000, crowded);
-    expect(decode(governor, settled.end, 40_000, crowded).shareWithAll).toBeLessThan(0.1);
-  });
-
   test("one thread is never changed", () => {
     const applied: number[] = [];
     const governor = new ThreadGovernor(1, (threads) => applied.push(threads));

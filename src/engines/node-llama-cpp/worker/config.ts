@@ -13,8 +13,6 @@ export interface WorkerConfig {
   /** Most tokens of one evaluation, all slots together. */
   readonly batchTokens: number;
   readonly threads: number;
-  /** As in a launch plan; null: always `threads`. */
-  readonly lending: { readonly file: string; readonly mostThreads: number } | null;
   /** Null: the CPU. */
   readonly gpu: "cuda" | "vulkan" | "metal" | null;
   /** Layers on the GPU; -1: all. */

@@ -13,7 +13,7 @@ import { Prompts } from "./prompt.ts";
 import { loadRanker, type Ranker } from "./ranking.ts";
 import { Slots } from "./slots.ts";
 import { Steps } from "./steps.ts";
-import { ThreadGovernor, threadsIn } from "./threads.ts";
+import { ThreadGovernor } from "./threads.ts";
 
 /** Everything that serves requests once the weights are in memory. */
 export interface LoadedModel {
@@ -70,14 +70,9 @@ export async function loadModel(
   const governor = new ThreadGovernor(generates ? config.threads : 1, (threads) => {
     llama.maxThreads = threads;
   });
-  const { lending, threads } = config;
-  const granted = generates && lending !== null ? threadsIn(lending.file, threads, lending.mostThreads) : () => threads;
   const evaluation: Evaluation = {
     contextTokens,
-    onStep(tokens, ms) {
-      governor.observe(stepKind(slots, tokens), ms, performance.now());
-      if (generates) governor.grant(granted());
-    },
+    onStep: (tokens, ms) => governor.observe(stepKind(slots, tokens), ms, performance.now()),
     // Slots that decode have their place in the batch; a prompt takes what they leave.
     chunkTokens: () => config.batchTokens - (slots.active - 1),
     isEnd: (token: Token) => model.isEogToken(token),
@@ -100,7 +95,7 @@ async function chatSequences(
 ): Promise<LlamaContextSequence[]> {
   const context = await model.createContext({
     ...{ sequences: config.slots, contextSize: contextTokens, batchSize: config.batchTokens },
-    threads: { ideal: config.lending?.mostThreads ?? config.threads, min: 1 },
+    threads: { ideal: config.threads, min: 1 },
     ...cacheTypes(config),
     flashAttention: config.flashAttention === "auto" ? "auto" : config.flashAttention === "on",
     lora: { adapters: config.lora.map(({ path: filePath, scale }) => ({ filePath, scale })) },

@@ -1,21 +1,3 @@
-import { openSync, readSync } from "node:fs";
-
-/**
- * Reads how many threads the file allows now: at least one, and at most `most`. While it has no number, the last one
- * holds, at first `own`.
- */
-export function threadsIn(file: string, own: number, most: number): () => number {
-  const descriptor = openSync(file, "r");
-  const text = Buffer.alloc(16);
-  let threads = own;
-  return () => {
-    const length = readSync(descriptor, text, 0, text.length, 0);
-    const number = Number.parseInt(text.toString("latin1", 0, length), 10);
-    if (number >= 1) threads = Math.min(number, most);
-    return threads;
-  };
-}
-
 /** Steps of one kind (so many slots decoding, so many prompts among them), timed with all threads and with one. */
 interface Timing {
   /** Moving averages in milliseconds; null before the first step. */
@@ -38,7 +20,7 @@ const FIRST_STEPS = 4;
  * and tries again after a while.
  */
 export class ThreadGovernor {
-  #most: number;
+  readonly #most: number;
   readonly #apply: (threads: number) => void;
   readonly #timings = new Map<string, Timing>();
   #single: boolean;
@@ -58,20 +40,12 @@ export class ThreadGovernor {
     return this.#single ? 1 : this.#most;
   }
 
-  /** From now on, so many threads may be used. */
-  grant(most: number): void {
-    if (most === this.#most) return;
-    this.#most = most;
-    for (const timing of this.#timings.values()) Object.assign(timing, { all: null, best: Number.POSITIVE_INFINITY });
-    if (!this.#single) this.#apply(most);
-  }
-
   /** Records that a step took `ms`. `kind` groups comparable steps; `now` is monotonic milliseconds. */
   observe(kind: string, ms: number, now: number): void {
+    if (this.#most === 1) return;
     const timing = this.#timings.get(kind) ?? { all: null, one: null, best: Number.POSITIVE_INFINITY };
     this.#timings.set(kind, timing);
-    if (this.#most === 1) timing.one = average(timing.one, ms);
-    else if (this.#single) this.#observeOne(timing, ms, now);
+    if (this.#single) this.#observeOne(timing, ms, now);
     else this.#observeAll(timing, ms, now);
   }
 
