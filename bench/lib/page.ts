@@ -178,6 +178,17 @@ const conversationsPart = ({ rows, conversations, slots, replicas, turns }: Resu
     ),
   ].join("\n\n");
 
+const shapesPart = ({ rows, slots }: Results): string =>
+  [
+    `Conversations whose number, concurrency, lengths and replicas are drawn at random, on the real engine: the daemon with replicas of ${slots} slots, compared with one bare llama-server that has all threads and as many slots.`,
+    table(
+      ["measure", "median", "worst"],
+      rows
+        .filter((row) => row["arm"] !== "bare" && row.measure !== "shape")
+        .map((row) => [row.measure, number(row["median"]), number(row["worst"])]),
+    ),
+  ].join("\n\n");
+
 const memoryPart = ({ rows }: Results): string => {
   const mib = (value: unknown): string => number(Number(value) / 2 ** 20, 0);
   return [
@@ -257,6 +268,12 @@ const parts: readonly (readonly [name: string, title: string, command: string, p
     ],
     ["workloads", "Workloads", "npm run bench -- workloads --trace FILE.jsonl", workloadsPart],
     ["conversations", "More conversations than slots", "npm run bench -- conversations", conversationsPart],
+    [
+      "conversation-shapes",
+      "Random conversations",
+      "npm run bench -- conversations --shapes 20 --llama-server PROGRAM --chat FILE.gguf",
+      shapesPart,
+    ],
     ["swap", "Swaps", "npm run bench -- swap", swapPart],
     ["many-models", "Many models", "npm run bench -- many-models", manyModelsPart],
     ["compose-workers", "Workers", "npm run bench -- compose workers", composedWorkersPart],
