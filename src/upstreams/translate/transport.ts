@@ -5,7 +5,9 @@ import { parsed } from "./refuse.ts";
 
 /** No event of an answer is longer; a stream that never ends one must not fill the memory. */
 const MAX_EVENT_BYTES = 16 * 2 ** 20;
-/** Maximum length kept of an invalid answer, for the error. */
+/** Maximum length of an answer in one piece: ten times a full batch of the longest vectors. */
+const MAX_WHOLE_BYTES = 64 * 2 ** 20;
+/** Maximum length kept of an error or an invalid answer. */
 const MAX_ERROR_BYTES = 256 * 1024;
 const MAX_STATUS = 599;
 const LINE_FEED = 10;
@@ -47,8 +49,9 @@ export function guardedFetch(
     const { headers, status } = response;
     const type = headers.get("content-type") ?? "";
     const isStream = /^text\/event-stream\b/i.test(type);
-    if (!response.ok || (expected === "JSON" && /^application\/json\b/i.test(type)))
-      return new Response(pulled(read, reader), { status, headers });
+    if (!response.ok) return new Response(await textOf(read, reader), { status, headers });
+    if (expected === "JSON" && /^application\/json\b/i.test(type))
+      return new Response(pulled(read, reader, boundedWhole(asked)), { status, headers });
     if (expected !== "JSON" && isStream) return new Response(pulled(read, reader, boundedEvent(asked)), { headers });
     const text = await textOf(read, reader);
     // An error with a successful status gets the one it should have had.
@@ -68,7 +71,7 @@ type Read = () => ReturnType<Reader["read"]>;
 function pulled(
   read: Read,
   reader: Reader,
-  check: (bytes: Uint8Array) => AssistantError | null = () => null,
+  check: (bytes: Uint8Array) => AssistantError | null,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   return new ReadableStream(
     {
@@ -106,6 +109,15 @@ function boundedEvent(asked: AskedModel): (bytes: Uint8Array) => AssistantError 
   };
 }
 
+function boundedWhole(asked: AskedModel): (bytes: Uint8Array) => AssistantError | null {
+  let left = MAX_WHOLE_BYTES;
+  return (bytes) => {
+    left -= bytes.length;
+    return left >= 0 ? null : malformed(asked, `sent an answer of more than ${MAX_WHOLE_BYTES / 2 ** 20} MiB`);
+  };
+}
+
+/** Its beginning, where it is longer than any real one. */
 async function textOf(read: Read, reader: Reader): Promise<string> {
   const pieces: Uint8Array[] = [];
   let left = MAX_ERROR_BYTES;

@@ -82,3 +82,17 @@ export const answers =
     response.writeHead(status, { "content-type": "application/json", ...headers });
     response.end(body);
   };
+
+/** Sends 96 MiB of an answer in one piece, unless the client disconnects before. */
+export const overflows =
+  (status: number): ProviderScript =>
+  (response) => {
+    response.writeHead(status, { "content-type": "application/json" });
+    const part = Buffer.alloc(2 ** 20, " ");
+    let left = 96;
+    const send = (): void => {
+      while (left-- > 0) if (!response.write(part)) return void response.once("drain", send);
+      response.end("{}");
+    };
+    send();
+  };
