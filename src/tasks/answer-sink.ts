@@ -22,6 +22,9 @@ interface Chunk {
   readonly usage?: { readonly prompt_tokens?: number; readonly completion_tokens?: number } | null;
 }
 
+/** Of text and reasoning: as much as a context of millions of tokens has. */
+const MAX_CHARACTERS = 16 * 2 ** 20;
+
 /** Collects a streamed chat answer in OpenAI's format. `onText` receives its text as it arrives. */
 export class TextSink implements AnswerSink {
   readonly takesFramed = false;
@@ -109,6 +112,10 @@ export class TextSink implements AnswerSink {
       this.#onText(content);
     }
     if (reasoning) this.#reasoning += reasoning;
+    if (this.#text.length + this.#reasoning.length > MAX_CHARACTERS)
+      throw new AssistantError("engine_error", `The answer has more than ${MAX_CHARACTERS} characters.`, {
+        remedy: "Set `max_tokens`.",
+      });
     if (choice?.finish_reason) this.#finishReason = choice.finish_reason;
     if (usage)
       this.#usage = {

@@ -6,6 +6,7 @@ import type {
   WireInferResponse,
   WireStreamResponse,
 } from "../../api/inference-service.ts";
+import { checkInferMessage } from "../../api/message-limits.ts";
 import type { KeyScope } from "../../core/config.ts";
 import { AssistantError, isAssistantError, presentable } from "../../core/errors.ts";
 import { CallerGone } from "../../core/upstream.ts";
@@ -14,7 +15,6 @@ import { type Identity, isHidden, needsAdminKey } from "../front/authorize.ts";
 import { apiKeyOf, bearerOf } from "../front/keys.ts";
 import type { ForwardOptions } from "./forward.ts";
 import { type GrpcCall, infer, inferStreamed, refused } from "./inference-call.ts";
-import { checkInferMessage } from "./message-limits.ts";
 import { failureStatus } from "./status.ts";
 
 export interface InferenceHandlerOptions extends ForwardOptions {

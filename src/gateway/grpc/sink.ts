@@ -16,6 +16,9 @@ export interface Reply {
   fail(error: AssistantError): void;
 }
 
+/** Longest part of a body in one message: receivers limit the length of messages. */
+const PART_BYTES = 2 ** 20;
+
 /** A caller that has disconnected is sent nothing: the library has ended its call already. */
 export function streamReply(
   grpc: LoadedService["grpc"],
@@ -24,7 +27,12 @@ export function streamReply(
   return {
     head: (status, headers) => void call.write({ status, headers }),
     // A reader that is slower than the model slows it down, as over HTTP.
-    body: (body) => body.length === 0 || call.write({ body }),
+    body: (bytes) => {
+      let flowing = true;
+      for (let at = 0; at < bytes.length; at += PART_BYTES)
+        flowing = call.write({ body: bytes.subarray(at, at + PART_BYTES) });
+      return flowing;
+    },
     onDrain: (callback) => void call.once("drain", callback),
     end: () => call.end(),
     fail: (error) => void (call.cancelled || call.emit("error", failureStatus(grpc, error))),

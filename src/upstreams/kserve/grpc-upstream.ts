@@ -1,4 +1,4 @@
-import type { Client, ClientReadableStream, ClientUnaryCall, ServiceError } from "@grpc/grpc-js";
+import type { Client, ClientReadableStream, ClientUnaryCall, ServiceDefinition, ServiceError } from "@grpc/grpc-js";
 import {
   INFERENCE_SERVICE_NAME,
   loadInferenceService,
@@ -6,11 +6,13 @@ import {
   type WireInferResponse,
   type WireStreamResponse,
 } from "../../api/inference-service.ts";
+import { checkInferAnswer } from "../../api/message-limits.ts";
 import { steadyClock } from "../../core/clock.ts";
 import { AssistantError } from "../../core/errors.ts";
 import type { AnswerSink, InferenceCall } from "../../core/inference.ts";
 import { type AnswerFacts, SendFailure, type Sending, type Upstream } from "../../core/upstream.ts";
 import { type AnswerSource, type Delivery, deliver } from "../answer/delivery.ts";
+import { MAX_MESSAGE_BYTES, tooLong } from "../answer/grpc-limits.ts";
 import { refusalOf, retryOf, unreachable } from "../answer/worker-failure.ts";
 import { bodyOfResponse, eventOfResponse, messageOfBody } from "./codec.ts";
 import type { NameOf } from "./http-upstream.ts";
@@ -125,20 +127,46 @@ export class KserveGrpcUpstream implements Upstream {
 
   #failureOf(error: ServiceError | null): AssistantError {
     if (error === null || error.code === UNAVAILABLE) return unreachable(this.#address, error);
+    const excess = tooLong(error.code, error.details);
+    if (excess?.message === "answer")
+      return new AssistantError(
+        "worker_error",
+        `The worker at ${this.#address} sent a message of more than ${excess.limit}.`,
+        { remedy: "Ask for less at once, or for a stream." },
+      );
+    if (excess !== null)
+      return new AssistantError(
+        "body_too_large",
+        `The worker at ${this.#address} accepts requests of at most ${excess.limit}.`,
+        { remedy: "Send less at once, or increase the worker's limit of received messages." },
+      );
     return refusalOf(this.#address, HTTP_STATUS[error.code] ?? 500, error.details, "inputs");
   }
 
   async #connect(): Promise<InferenceClient> {
     const [grpc, { service }] = await Promise.all([import("@grpc/grpc-js"), loadInferenceService()]);
-    const Constructor = grpc.makeGenericClientConstructor(service, INFERENCE_SERVICE_NAME);
+    const Constructor = grpc.makeGenericClientConstructor(checkedService(service), INFERENCE_SERVICE_NAME);
     const options = {
-      "grpc.max_receive_message_length": -1,
+      "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
       "grpc.max_send_message_length": -1,
       "grpc.enable_http_proxy": 0,
     };
     return new Constructor(this.#address, grpc.credentials.createInsecure(), options) as unknown as InferenceClient;
   }
 }
+
+/** The service, whose answers are checked before they are decoded. */
+const checkedService = (service: ServiceDefinition): ServiceDefinition =>
+  Object.fromEntries(
+    Object.entries(service).map(([name, method]) => {
+      const { responseDeserialize } = method;
+      const checked = (bytes: Buffer): unknown => {
+        if (name.endsWith("Infer")) checkInferAnswer(bytes, method.responseStream);
+        return responseDeserialize(bytes);
+      };
+      return [name, { ...method, responseDeserialize: checked }];
+    }),
+  );
 
 const optionsOf = ({ deadlineAt }: InferenceCall): { deadline?: number } =>
   deadlineAt === null ? {} : { deadline: Date.now() + deadlineAt - steadyClock.now() };

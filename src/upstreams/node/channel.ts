@@ -10,6 +10,7 @@ import {
 } from "../../api/assistant-service.ts";
 import { addressText } from "../../config/network.ts";
 import type { RemoteServer } from "../../core/config.ts";
+import { MAX_MESSAGE_BYTES } from "../answer/grpc-limits.ts";
 
 // A machine that was switched off sends nothing: pings detect this within about 15 seconds.
 const PING_EVERY_MS = 10_000;
@@ -51,8 +52,8 @@ export function connect<ServiceClient extends Client>(
 ): { readonly client: ServiceClient; readonly metadata: Metadata } {
   const Service = grpc.makeGenericClientConstructor(service, serviceName);
   const client = new Service(addressText(address), grpc.credentials.createInsecure(), {
-    // Answers may have any length; they are read as fast as the reader accepts them.
-    "grpc.max_receive_message_length": -1,
+    // Answers may have any length: they come in several messages, which are read as fast as the reader accepts them.
+    "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
     "grpc.max_send_message_length": -1,
     "grpc.keepalive_time_ms": PING_EVERY_MS,
     "grpc.keepalive_timeout_ms": PING_ANSWER_MS,

@@ -1,6 +1,7 @@
 import type { ServiceError } from "@grpc/grpc-js";
 import { failureKeys } from "../../api/assistant-service.ts";
 import { AssistantError, type ErrorCode, errorCatalogue } from "../../core/errors.ts";
+import { tooLong } from "../answer/grpc-limits.ts";
 
 // gRPC's status codes; the library itself is loaded only when used.
 const CANCELLED = 1;
@@ -34,6 +35,19 @@ export function failureOf(node: string, error: unknown): AssistantError {
   }
   const code = codeOf(error);
   if (code !== null) return make(code, text, metadataValue(error, failureKeys.remedy));
+  const excess = tooLong(status, text);
+  if (excess?.message === "answer")
+    return make(
+      "engine_error",
+      `The remote server "${node}" sent a message of more than ${excess.limit}`,
+      "Ask for less at once, or for a stream.",
+    );
+  if (excess !== null)
+    return make(
+      "body_too_large",
+      `The remote server "${node}" accepts requests of at most ${excess.limit}`,
+      "Send less at once, or increase `[server] body_limit_mib` there.",
+    );
   switch (status) {
     case RESOURCE_EXHAUSTED:
       return make("queue_full", `The remote server "${node}" is busy: ${text}`, "Try again later.");

@@ -7,6 +7,8 @@ import { parsed } from "./refuse.ts";
 const MAX_EVENT_BYTES = 16 * 2 ** 20;
 /** Maximum length of an answer in one piece: ten times a full batch of the longest vectors. */
 const MAX_WHOLE_BYTES = 64 * 2 ** 20;
+/** Maximum length of the events of an answer that is sent on in one piece, each of which may have a single character. */
+const MAX_STREAM_BYTES = 256 * 2 ** 20;
 /** Maximum length kept of an error or an invalid answer. */
 const MAX_ERROR_BYTES = 256 * 1024;
 const MAX_STATUS = 599;
@@ -22,6 +24,7 @@ export function guardedFetch(
   dialect: Dialect,
   asked: AskedModel,
   expected: "JSON" | "an event stream",
+  streamed: boolean,
 ): Fetch {
   const { provider } = asked;
   return async (input, init) => {
@@ -52,7 +55,8 @@ export function guardedFetch(
     if (!response.ok) return new Response(await textOf(read, reader), { status, headers });
     if (expected === "JSON" && /^application\/json\b/i.test(type))
       return new Response(pulled(read, reader, boundedWhole(asked)), { status, headers });
-    if (expected !== "JSON" && isStream) return new Response(pulled(read, reader, boundedEvent(asked)), { headers });
+    if (expected !== "JSON" && isStream)
+      return new Response(pulled(read, reader, boundedEvents(asked, streamed)), { headers });
     const text = await textOf(read, reader);
     // An error with a successful status gets the one it should have had.
     const should = dialect.statusOf(parsed(text));
@@ -91,11 +95,15 @@ function pulled(
   );
 }
 
-/** Detects an event longer than any real one. */
-function boundedEvent(asked: AskedModel): (bytes: Uint8Array) => AssistantError | null {
+/** Detects an event longer than any real one, and too many for an answer in one piece. */
+function boundedEvents(asked: AskedModel, streamed: boolean): (bytes: Uint8Array) => AssistantError | null {
+  let left = streamed ? Number.POSITIVE_INFINITY : MAX_STREAM_BYTES;
   let size = 0;
   let isLineEmpty = false;
   return (bytes) => {
+    left -= bytes.length;
+    if (left < 0)
+      return malformed(asked, `sent more than ${MAX_STREAM_BYTES / 2 ** 20} MiB for an answer in one piece`);
     for (const byte of bytes) {
       size += 1;
       if (byte === CARRIAGE_RETURN) continue;

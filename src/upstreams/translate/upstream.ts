@@ -60,7 +60,8 @@ export class TranslatingUpstream implements Upstream {
     const dialect = this.#dialect;
     this.#service ??= dialect.load(this.#context);
     const sender = traced(this.#context.client.fetch, sending.trace);
-    const fetch = guardedFetch(sender, dialect, asked, wire === "openai.chat" ? "an event stream" : "JSON");
+    const expected = wire === "openai.chat" ? "an event stream" : "JSON";
+    const fetch = guardedFetch(sender, dialect, asked, expected, sending.call.streamed);
     const translation = { sending, dialect, service: await this.#service, asked, fetch };
     if (wire === "llamacpp.tokens") return countCall(translation);
     return wire === "openai.chat" ? chatCall(translation) : embeddingCall(translation);

@@ -1,6 +1,6 @@
 import { beforeAll, expect, test } from "vitest";
 import { loadInferenceService, type WireInferRequest } from "../../../src/api/inference-service.ts";
-import { checkInferMessage } from "../../../src/gateway/grpc/message-limits.ts";
+import { checkInferAnswer, checkInferMessage } from "../../../src/api/message-limits.ts";
 
 let encoded: (message: Partial<WireInferRequest>) => Buffer;
 beforeAll(async () => {
@@ -35,10 +35,10 @@ test.each<[string, () => Partial<WireInferRequest>, string]>([
   ["tensors", () => ({ inputs: Array(30_000).fill({}) }), "20000 fields"],
   [
     "numbers",
-    () => ({ inputs: [{ ...text, contents: { boolContents: Array(70_000).fill(true) } }] }),
-    "65536 bytes of numbers",
+    () => ({ inputs: [{ ...text, contents: { boolContents: Array(270_000).fill(true) } }] }),
+    "262144 bytes of numbers",
   ],
-  ["dimensions", () => ({ inputs: [{ ...text, shape: Array(70_000).fill(1) }] }), "65536 bytes of numbers"],
+  ["dimensions", () => ({ inputs: [{ ...text, shape: Array(270_000).fill(1) }] }), "262144 bytes of numbers"],
 ])("refuses a multitude of %s", (_, message, expected) => {
   expect(() => checkInferMessage(encoded(message()))).toThrow(expected);
 });
@@ -50,4 +50,14 @@ test("ends on bytes that are no protobuf", () => {
     Buffer.from([0x2a, 0xff, 0xff, 0xff, 0xff, 0x7f]),
   ])
     expect(() => checkInferMessage(bytes)).not.toThrow();
+});
+
+test("an answer may have more numbers than a request, and any length of raw contents", async () => {
+  const { service } = await loadInferenceService();
+  const answer = (outputs: object, raw: readonly Buffer[] = []): Buffer =>
+    service["ModelInfer"]?.responseSerialize({ outputs: [outputs], rawOutputContents: raw }) as Buffer;
+  checkInferAnswer(answer({ ...text, contents: { fp32Contents: Array(1_000_000).fill(1) } }), false);
+  checkInferAnswer(answer(text, [Buffer.alloc(8 * 2 ** 20)]), false);
+  const many = answer({ ...text, contents: { fp32Contents: Array(1_100_000).fill(1) } });
+  expect(() => checkInferAnswer(many, false)).toThrow("4194304 bytes of numbers");
 });

@@ -1,4 +1,4 @@
-import { AssistantError } from "../../core/errors.ts";
+import { AssistantError } from "../core/errors.ts";
 
 /**
  * What a message of src/api/open-inference.proto holds that can be much larger decoded than encoded, by field number.
@@ -12,12 +12,23 @@ interface Shape {
 const LEAF: Shape = { messages: {}, packed: [] };
 const PARAMETERS: Shape = { messages: { 2: LEAF }, packed: [] };
 const CONTENTS: Shape = { messages: {}, packed: [1, 2, 3, 4, 5, 6, 7] };
-const INPUT: Shape = { messages: { 4: PARAMETERS, 5: CONTENTS }, packed: [3] };
+const TENSOR: Shape = { messages: { 4: PARAMETERS, 5: CONTENTS }, packed: [3] };
 const OUTPUT: Shape = { messages: { 2: PARAMETERS }, packed: [] };
-const INFER_REQUEST: Shape = { messages: { 4: PARAMETERS, 5: INPUT, 6: OUTPUT }, packed: [] };
+const INFER_REQUEST: Shape = { messages: { 4: PARAMETERS, 5: TENSOR, 6: OUTPUT }, packed: [] };
 
-const MAX_FIELDS = 20_000;
-const MAX_PACKED_BYTES = 64 * 1024;
+const INFER_RESPONSE: Shape = { messages: { 4: PARAMETERS, 5: TENSOR }, packed: [] };
+const STREAM_RESPONSE: Shape = { messages: { 2: INFER_RESPONSE }, packed: [] };
+
+interface Limits {
+  readonly fields: number;
+  /** Of all numbers in typed contents and shapes. */
+  readonly packedBytes: number;
+}
+
+/** What models take here stays far below. */
+const OF_REQUESTS: Limits = { fields: 20_000, packedBytes: 256 * 1024 };
+/** A million of FP32. Tensors in `raw_output_contents` may have any length. */
+const OF_ANSWERS: Limits = { fields: 200_000, packedBytes: 4 * 2 ** 20 };
 
 const VARINT = 0;
 const FIXED64 = 1;
@@ -27,14 +38,27 @@ const MAX_VARINT_BYTES = 10;
 
 /**
  * Throws `invalid_request` where an encoded ModelInferRequest would become very many objects: two bytes can stand for
- * one that takes a hundred, and the library makes all of them before anybody can look. What models take here stays far
- * below.
+ * one that takes a hundred, and the library makes all of them before anybody can look.
  */
 export function checkInferMessage(bytes: Buffer): void {
+  const excess = excessIn(bytes, INFER_REQUEST, OF_REQUESTS);
+  if (excess === null) return;
+  throw new AssistantError("invalid_request", `The request has ${excess}.`, { remedy: "Send several requests." });
+}
+
+/** The same for an answer of a worker. Throws `worker_error`. */
+export function checkInferAnswer(bytes: Buffer, streamed: boolean): void {
+  const excess = excessIn(bytes, streamed ? STREAM_RESPONSE : INFER_RESPONSE, OF_ANSWERS);
+  if (excess === null) return;
+  throw new AssistantError("worker_error", `it has ${excess}; send large tensors in raw_output_contents.`);
+}
+
+/** What an encoded message has too much of; null: nothing. */
+function excessIn(bytes: Buffer, shape: Shape, limits: Limits): string | null {
   let fields = 0;
+  let packedBytes = 0;
   const walk = (start: number, end: number, { messages, packed }: Shape): void => {
-    for (let at = start; at < end; ) {
-      if (++fields > MAX_FIELDS) throw tooMany(`more than ${MAX_FIELDS} fields`);
+    for (let at = start; at < end && fields <= limits.fields; fields++) {
       const tag = varint(bytes, at);
       const field = Math.floor(tag.value / 8);
       const content = varint(bytes, tag.end);
@@ -52,8 +76,7 @@ export function checkInferMessage(bytes: Buffer): void {
           at = content.end + content.value;
           const inner = messages[field];
           if (inner !== undefined) walk(content.end, Math.min(at, end), inner);
-          else if (packed.includes(field) && content.value > MAX_PACKED_BYTES)
-            throw tooMany(`a tensor with more than ${MAX_PACKED_BYTES} bytes of numbers`);
+          else if (packed.includes(field)) packedBytes += content.value;
           break;
         }
         default:
@@ -62,11 +85,10 @@ export function checkInferMessage(bytes: Buffer): void {
       }
     }
   };
-  walk(0, bytes.length, INFER_REQUEST);
+  walk(0, bytes.length, shape);
+  if (fields > limits.fields) return `more than ${limits.fields} fields`;
+  return packedBytes > limits.packedBytes ? `more than ${limits.packedBytes} bytes of numbers` : null;
 }
-
-const tooMany = (what: string): AssistantError =>
-  new AssistantError("invalid_request", `The request has ${what}.`, { remedy: "Send several requests." });
 
 function varint(bytes: Buffer, at: number): { readonly value: number; readonly end: number } {
   let value = 0;
