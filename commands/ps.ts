@@ -1,7 +1,9 @@
 import { Flags } from "@oclif/core";
 import type { DaemonStatus } from "../src/api/status.ts";
 import { connect } from "../src/client/daemon-client.ts";
+import { withUnexpectedEnd } from "../src/client/unexpected-end.ts";
 import { watchStatus } from "../src/client/watch.ts";
+import { toAssistantError } from "../src/core/errors.ts";
 import { printable, printableTexts } from "../src/ui/printable.ts";
 import { psText } from "../src/ui/ps-text.ts";
 import { BaseCommand } from "./support/cli/base-command.ts";
@@ -39,8 +41,12 @@ export default class Ps extends BaseCommand {
     if (!showsColour(process.stdout)) process.env["FORCE_COLOR"] = "0";
     // Loaded here and not above: ink's import takes longer than all of the rest.
     const { showPs } = await import("../src/ui/ps/mount.tsx");
+    const statusOrReason = (): Promise<DaemonStatus> =>
+      client.status().catch(async (error: unknown) => {
+        throw await withUnexpectedEnd(toAssistantError(error), context.paths);
+      });
     await showPs({
-      watch: (listener) => watchStatus(client, EVERY_MS, (snapshot) => listener(printableTexts(snapshot))),
+      watch: (listener) => watchStatus(statusOrReason, EVERY_MS, (snapshot) => listener(printableTexts(snapshot))),
       act: (id, action) => client.act(id, action),
       followLog: (file, count, listener) => watchTail(file, count, (lines) => listener(lines.map(printable))),
     });

@@ -1,5 +1,6 @@
 import type { DaemonStatus } from "../src/api/status.ts";
 import { connectIfRunning } from "../src/client/daemon-client.ts";
+import { describeEnd, type UnexpectedEnd, unexpectedEnd } from "../src/client/unexpected-end.ts";
 import { statusText } from "../src/ui/status-text.ts";
 import { BaseCommand } from "./support/cli/base-command.ts";
 import { showsColour } from "./support/cli/colour.ts";
@@ -13,9 +14,7 @@ export default class Status extends BaseCommand {
     { description: "As JSON, for scripts", command: "<%= config.bin %> status --json" },
   ];
 
-  async run(): Promise<
-    DaemonStatus | { readonly state: "stopped"; readonly configFile: string; readonly dataDir: string }
-  > {
+  async run(): Promise<DaemonStatus | StoppedStatus> {
     const { flags } = await this.parse(Status);
     const context = this.context(flags);
     const { paths } = context;
@@ -26,9 +25,25 @@ export default class Status extends BaseCommand {
       return running.status;
     }
     this.endWith("daemon_not_running");
-    this.log(
-      `Assistant: the daemon is not running\n    Config: ${paths.configFile}\n      Data: ${paths.dataDir}\nStart it with \`assistant serve\`.`,
-    );
-    return { state: "stopped", configFile: paths.configFile, dataDir: paths.dataDir };
+    const { configFile, dataDir } = paths;
+    const end = await unexpectedEnd(paths);
+    const { what, hint } = end === null ? { what: null, hint: "" } : describeEnd(end);
+    const lines = [
+      "Assistant: the daemon is not running",
+      ...(what === null ? [] : [`     Ended: ${what}`]),
+      `    Config: ${configFile}`,
+      `      Data: ${dataDir}`,
+      `Start it with \`assistant serve\`. ${hint}`.trim(),
+    ];
+    for (const line of lines) this.log(line);
+    return { state: "stopped", configFile, dataDir, unexpectedEnd: end };
   }
+}
+
+interface StoppedStatus {
+  readonly state: "stopped";
+  readonly configFile: string;
+  readonly dataDir: string;
+  /** Null: the last daemon was stopped, or there was none. */
+  readonly unexpectedEnd: UnexpectedEnd | null;
 }

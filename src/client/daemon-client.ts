@@ -9,9 +9,9 @@ import type { UsageByDay, UsageReport } from "../api/usage.ts";
 import type { WorkersReport } from "../api/workers.ts";
 import type { Paths } from "../core/config.ts";
 import { lockHolder } from "../core/daemon-lock.ts";
-import { AssistantError, isAssistantError } from "../core/errors.ts";
+import { AssistantError, type ErrorCode, isAssistantError } from "../core/errors.ts";
 import { type ChatEvent, type ChatRequest, streamChat } from "./chat-stream.ts";
-import { callJson } from "./unix-http.ts";
+import { callJson, otherProgram } from "./unix-http.ts";
 
 /**
  * The daemon as commands see it. Every call rejects with the daemon's own AssistantError, or with `daemon_not_running`
@@ -100,22 +100,30 @@ const searchOf = (query: Readonly<Record<string, string | number | undefined>>):
     ),
   ).toString();
 
+/** Nothing listens, or sends nothing. */
+const UNREACHABLE: ReadonlySet<ErrorCode> = new Set(["daemon_not_running", "daemon_not_answering"]);
+
+const isAbsent = ({ code }: AssistantError): boolean => UNREACHABLE.has(code) || code === "address_in_use";
+
 type Place = Pick<Paths, "adminSocket" | "dataDir">;
 type Connection = { readonly client: DaemonClient; readonly status: DaemonStatus };
 
 /**
- * The client and a first status. Rejects with `daemon_not_running`, or `daemon_not_answering` if the running daemon
- * cannot be reached.
+ * The client and a first status. Rejects with `daemon_not_running`, `daemon_not_answering` if the running daemon cannot
+ * be reached, or `address_in_use` if another program listens on its socket.
  */
 export async function connect(paths: Place): Promise<Connection> {
   const client = daemonClient(paths);
   try {
     return { client, status: await client.status() };
   } catch (error) {
-    if (!isAssistantError(error) || error.code !== "daemon_not_running") throw error;
+    if (!isAssistantError(error) || !UNREACHABLE.has(error.code)) throw error;
     // The lock distinguishes a daemon that is not running from one without its socket.
     const holder = await lockHolder(paths.dataDir);
-    throw holder === null ? error : notAnswering(holder.pid, paths.adminSocket, error);
+    if (holder !== null) throw notAnswering(holder.pid, paths.adminSocket, error);
+    if (error.code === "daemon_not_answering")
+      throw otherProgram(paths.adminSocket, "it accepts connections and sends nothing", error);
+    throw error;
   }
 }
 
@@ -129,12 +137,12 @@ export async function connectIfRunning(paths: Place): Promise<Connection | null>
   }
 }
 
-/** Like `connectIfRunning`, but also null if the daemon does not answer, for commands that can do without it. */
+/** Like `connectIfRunning`, but also null if the daemon does not answer or another program does, for commands that can do without it. */
 export async function connectIfAnswering(paths: Place): Promise<Connection | null> {
   try {
     return await connect(paths);
   } catch (error) {
-    if (isAssistantError(error) && ["daemon_not_running", "daemon_not_answering"].includes(error.code)) return null;
+    if (isAssistantError(error) && isAbsent(error)) return null;
     throw error;
   }
 }
@@ -144,7 +152,7 @@ export async function modelsOfDaemon(paths: Pick<Paths, "adminSocket">): Promise
   try {
     return await daemonClient(paths).models();
   } catch (error) {
-    if (isAssistantError(error) && ["daemon_not_running", "route_not_found"].includes(error.code)) return null;
+    if (isAssistantError(error) && (isAbsent(error) || error.code === "route_not_found")) return null;
     throw error;
   }
 }

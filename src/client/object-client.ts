@@ -4,7 +4,7 @@ import { text } from "node:stream/consumers";
 import { pipeline } from "node:stream/promises";
 import { OBJECTS_PATH, type ObjectPage, type ObjectRef } from "../api/objects.ts";
 import type { Paths } from "../core/config.ts";
-import { errorFromBody, explain } from "./unix-http.ts";
+import { answerOfDaemon, explain } from "./unix-http.ts";
 
 /** Objects of the daemon. Every call rejects with an AssistantError. */
 export interface ObjectClient {
@@ -50,8 +50,5 @@ async function call(socketPath: string, method: string, path: string, body?: Con
   if (body === undefined) outgoing.end();
   // A refusal may come before everything was sent.
   else pipeline(Readable.from(body.content), outgoing).catch(() => {});
-  const answer = await answered;
-  const { statusCode = 500 } = answer;
-  if (statusCode < 400) return answer;
-  throw errorFromBody(statusCode, await text(answer));
+  return await answerOfDaemon(await answered, socketPath);
 }

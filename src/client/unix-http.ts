@@ -10,20 +10,31 @@ export interface SocketCall {
   /** Sent as JSON; undefined: no body. */
   readonly body?: unknown;
   readonly signal?: AbortSignal;
-  /** Milliseconds without data after which the call fails with `daemon_not_running`; null: no limit. */
+  /** Milliseconds without data after which the call fails with `daemon_not_answering`; null: no limit. */
   readonly silenceMs: number | null;
 }
 
 /**
  * Sends the call and resolves once the response's headers have arrived; the caller reads the body.
  * Uses node:http instead of undici, with which a command that only asks for the status would start 60 ms later.
- * Rejects with the daemon's own error for statuses from 400, with `daemon_not_running` if nothing answers, and with the
- * signal's reason after an abort.
+ * Rejects with the daemon's own error for statuses from 400, with `daemon_not_running` if nothing listens, with
+ * `address_in_use` if another program does, and with the signal's reason after an abort.
  */
 export async function callSocket(call: SocketCall): Promise<IncomingMessage> {
-  const response = await send(call);
-  if ((response.statusCode ?? 500) < 400) return response;
-  throw errorFromBody(response.statusCode ?? 500, await readText(response));
+  return await answerOfDaemon(await send(call), call.socketPath);
+}
+
+/** The response, if the daemon sent it. Rejects like `callSocket`. */
+export async function answerOfDaemon(response: IncomingMessage, socketPath: string): Promise<IncomingMessage> {
+  const { statusCode = 500, headers } = response;
+  // Every response of the daemon has this header.
+  if (headers["x-request-id"] === undefined) {
+    response.destroy();
+    const type = headers["content-type"] ?? "no content type";
+    throw otherProgram(socketPath, `it answered with status ${statusCode} and ${shown(type)}`);
+  }
+  if (statusCode < 400) return response;
+  throw errorFromBody(statusCode, await readText(response));
 }
 
 /** The response as JSON. It is not validated, because client and daemon belong to the same installation. */
@@ -63,13 +74,42 @@ async function readText(response: IncomingMessage): Promise<string> {
 }
 
 const silent = (socketPath: string, waitedMs: number): AssistantError =>
-  new AssistantError("daemon_not_running", `The daemon at ${socketPath} has not responded for ${waitedMs / 1000} s.`, {
-    remedy: "See `assistant logs`, then `assistant stop --now` and `assistant serve`.",
-  });
+  new AssistantError(
+    "daemon_not_answering",
+    `The daemon at ${socketPath} has not responded for ${waitedMs / 1000} s.`,
+    {
+      remedy: "See `assistant logs`, then `assistant stop --now` and `assistant serve`.",
+    },
+  );
+
+/** Something other than the daemon listens on its socket. */
+export const otherProgram = (socketPath: string, found: string, cause?: unknown): AssistantError =>
+  new AssistantError(
+    "address_in_use",
+    `Expected the Assistant daemon at ${socketPath}, but another program listens there: ${found}.`,
+    {
+      remedy:
+        "Stop that program and start the daemon with `assistant serve`, " +
+        "or choose another data directory with ASSISTANT_DATA_DIR.",
+      cause,
+    },
+  );
+
+const MAX_SHOWN = 60;
+const shown = (text: string): string => JSON.stringify(text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text);
+
+/** What a program sent that Node.js cannot read as HTTP. */
+function notHttp({ rawPacket }: Error & { readonly rawPacket?: Buffer }): string {
+  const text = rawPacket?.toString("latin1").split("\n", 1)[0] ?? "";
+  return text === "" ? "its answer is not HTTP" : `its answer is not HTTP, and begins with ${shown(text)}`;
+}
 
 /** A failed connection as an error for the user of a command. */
 export function explain(error: Error, socketPath: string): Error {
-  switch ((error as NodeJS.ErrnoException).code) {
+  const { code = "" } = error as NodeJS.ErrnoException;
+  // Of Node.js' parser.
+  if (code.startsWith("HPE_")) return otherProgram(socketPath, notHttp(error), error);
+  switch (code) {
     case "ENOENT":
     // A part of the path is a file.
     case "ENOTDIR":

@@ -1,6 +1,5 @@
 import type { DaemonStatus } from "../api/status.ts";
 import { toAssistantError } from "../core/errors.ts";
-import type { DaemonClient } from "./daemon-client.ts";
 
 /** The latest status, and why it could not be updated (null while the daemon answers). */
 export interface StatusSnapshot {
@@ -8,9 +7,9 @@ export interface StatusSnapshot {
   readonly problem: string | null;
 }
 
-/** Polls the status every `everyMs`, also while the daemon is not running. Returns a function that stops polling. */
+/** Asks for the status every `everyMs`, also while the daemon is not running. Returns a function that stops asking. */
 export function watchStatus(
-  client: DaemonClient,
+  ask: () => Promise<DaemonStatus>,
   everyMs: number,
   listener: (snapshot: StatusSnapshot) => void,
 ): () => void {
@@ -20,7 +19,7 @@ export function watchStatus(
   const poll = async (): Promise<void> => {
     let problem: string | null = null;
     try {
-      status = await client.status();
+      status = await ask();
     } catch (error) {
       problem = `${toAssistantError(error).message} Waiting for it…`;
     }

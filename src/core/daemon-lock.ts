@@ -17,12 +17,21 @@ export interface DaemonLock {
 
 const fileOf = (dataDir: string): string => join(dataDir, "daemon.lock");
 
-/** The daemon that owns `dataDir` and is alive, or null. `since`: when it took the lock, epoch milliseconds. */
-export async function lockHolder(dataDir: string): Promise<(LockHolder & { readonly since: number }) | null> {
+/** `since`: when it took the lock, epoch milliseconds. */
+type DatedHolder = LockHolder & { readonly since: number };
+
+/** The daemon that owns `dataDir` and is alive, or null. */
+export async function lockHolder(dataDir: string): Promise<DatedHolder | null> {
+  const holder = await lastHolder(dataDir);
+  return holder?.isAlive ? holder : null;
+}
+
+/** The last daemon that took the lock of `dataDir` and did not release it, or null. */
+export async function lastHolder(dataDir: string): Promise<(DatedHolder & { readonly isAlive: boolean }) | null> {
   const found = await lstat(fileOf(dataDir)).catch(() => null);
   if (found === null || !found.isFile()) return null;
   const holder = await readLock(fileOf(dataDir));
-  return holder && (await isAlive(holder)) ? { ...holder, since: found.mtimeMs } : null;
+  return holder && { ...holder, since: found.mtimeMs, isAlive: await isAlive(holder) };
 }
 
 /**

@@ -24,6 +24,14 @@ async function fromProc(pid: number): Promise<string | null> {
   }
 }
 
+/** Whether the machine has been restarted since a process was started; null where the text does not show it. */
+export async function isBeforeBoot(startTime: string): Promise<boolean | null> {
+  const [id = "", ticks] = startTime.split(":", 2);
+  if (process.platform !== "linux" || ticks === undefined) return null;
+  const current = await bootId();
+  return id === "" || current === "" ? null : id !== current;
+}
+
 let boot: Promise<string> | null = null;
 
 function bootId(): Promise<string> {

@@ -132,7 +132,10 @@ function end(): void {
   setTimeout(() => process.exit(0), 500);
 }
 
-const server = createServer((request, response) => void answer(request, response));
+const server = createServer((request, response) => {
+  response.setHeader("x-request-id", "fake");
+  void answer(request, response);
+});
 mkdirSync(dirname(paths.adminSocket), { recursive: true, mode: 0o700 });
 mkdirSync(paths.logDir, { recursive: true });
 if (knob("FAKE_START") === "slow") await delay(1500);

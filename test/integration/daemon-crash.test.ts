@@ -38,7 +38,19 @@ test("commands say that a killed daemon does not run", async () => {
   await eventually("it is gone", async () => !(await isRunning(pid)));
   const status = await assistant.run(["status"]);
   expect(status.exitCode).toBe(3);
-  expect(`${status.stdout}${status.stderr}`).toContain("not running");
+  expect(status.stdout).toContain("not running");
+  expect(status.stdout).toMatch(/Ended: It ended unexpectedly at or after .* UTC\. Its log does not show why/);
+  const json = await assistant.run(["status", "--json"]);
+  expect(JSON.parse(json.stdout)).toMatchObject({ state: "stopped", unexpectedEnd: { pid, reason: null } });
+  for (const command of ["ps", "task list"]) {
+    const { exitCode, stderr } = await assistant.run(command.split(" "));
+    expect([command, exitCode]).toEqual([command, 3]);
+    expect(stderr.replaceAll(/\s+/g, " ")).toContain("The daemon is not running. It ended unexpectedly");
+  }
+  await assistant.serve();
+  await assistant.run(["stop"]);
+  const stopped = await assistant.run(["status", "--json"]);
+  expect(JSON.parse(stopped.stdout)).toMatchObject({ state: "stopped", unexpectedEnd: null });
 });
 
 test("a daemon whose parent dies while it starts goes on", async () => {

@@ -1,4 +1,5 @@
 import { Command, Flags, ux } from "@oclif/core";
+import { withUnexpectedEnd } from "../../../src/client/unexpected-end.ts";
 import { errorCatalogue } from "../../../src/core/errors.ts";
 import { printable, printableJson } from "../../../src/ui/printable.ts";
 import { showsColour } from "./colour.ts";
@@ -20,6 +21,9 @@ export abstract class BaseCommand extends Command {
     }),
   };
 
+  /** Of the installation, once the command has asked for them. */
+  #paths: CommandContext["paths"] | null = null;
+
   protected override async init(): Promise<void> {
     await super.init();
     // oclif would fill an argument that is missing from standard input, which is the prompt of `run` and a script's own
@@ -29,7 +33,9 @@ export abstract class BaseCommand extends Command {
 
   /** Paths and settings of the installation that `--config` and the environment select. */
   protected context(flags: { readonly config?: string | undefined }): CommandContext {
-    return loadContext({ configFile: flags.config ?? null });
+    const context = loadContext({ configFile: flags.config ?? null });
+    this.#paths = context.paths;
+    return context;
   }
 
   /** Prints text, of whomever it is, without letting it control the terminal. */
@@ -63,10 +69,11 @@ export abstract class BaseCommand extends Command {
       process.exitCode = exit;
       return;
     }
-    const error = toReportable(thrown, [
+    const reportable = toReportable(thrown, [
       ...Object.keys({ ...this.ctor.flags, ...this.ctor.baseFlags }),
       ...(this.ctor.enableJsonFlag ? ["json"] : []),
     ]);
+    const error = this.#paths === null ? reportable : await withUnexpectedEnd(reportable, this.#paths);
     process.exitCode = error.exitCode;
     if (this.jsonEnabled()) this.logJson(reportJson(error));
     else

@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, mkdirSync, openSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import {
   type FailedMessage,
@@ -11,6 +10,7 @@ import {
 } from "../../../src/api/handshake.ts";
 import type { DaemonStatus } from "../../../src/api/status.ts";
 import { connectIfRunning, type DaemonClient } from "../../../src/client/daemon-client.ts";
+import { startupLog } from "../../../src/client/unexpected-end.ts";
 import type { Paths } from "../../../src/core/config.ts";
 import { lockHolder } from "../../../src/core/daemon-lock.ts";
 import { AssistantError, isAssistantError } from "../../../src/core/errors.ts";
@@ -38,9 +38,6 @@ export interface RunningDaemon {
 
 /** The entry program of the daemon of this installation, compiled or as source like this file. */
 const daemonProgram = (): string => programFile("src/daemon/main");
-
-/** What the daemon prints outside its log: the reasons of a start that went wrong before there was a log. */
-export const startupLog = (logDir: string): string => join(logDir, "startup.log");
 
 /**
  * How V8 keeps the daemon's memory; both can only be said at the start, so a daemon in the foreground does not get

@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { DaemonStatus } from "../../../src/api/status.ts";
 import { type DaemonClient, daemonClient } from "../../../src/client/daemon-client.ts";
 import type { Paths } from "../../../src/core/config.ts";
-import { AssistantError, isAssistantError } from "../../../src/core/errors.ts";
+import { AssistantError, type ErrorCode, isAssistantError } from "../../../src/core/errors.ts";
 import { processStartTime } from "../../../src/core/process.ts";
 import { type ProgressStream, showProgress } from "../cli/progress.ts";
 
@@ -54,16 +54,22 @@ interface Target {
   readonly status: DaemonStatus | null;
 }
 
+/** Nothing answers on the daemon's socket, or another program does. */
+const UNREACHABLE: ReadonlySet<ErrorCode> = new Set(["daemon_not_running", "daemon_not_answering", "address_in_use"]);
+
 async function findDaemon(client: DaemonClient, options: StopOptions): Promise<Target | null> {
   try {
     const status = await client.status();
     return { pid: status.pid, startTime: await processStartTime(status.pid), status };
   } catch (error) {
-    if (!isAssistantError(error) || error.code !== "daemon_not_running") throw error;
+    if (!isAssistantError(error) || !UNREACHABLE.has(error.code)) throw error;
     const holder = await options.lockHolder(options.paths.dataDir);
-    if (holder === null) return null;
+    if (holder === null) {
+      if (error.code === "address_in_use") throw error;
+      return null;
+    }
     if (options.now) return { ...holder, status: null };
-    throw new AssistantError("daemon_not_running", `The daemon (pid ${holder.pid}) runs but does not answer.`, {
+    throw new AssistantError("daemon_not_answering", `The daemon (pid ${holder.pid}) runs but does not answer.`, {
       remedy: "If it has just been started, wait a moment. If not, `assistant stop --now` ends it.",
       cause: error,
     });
