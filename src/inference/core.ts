@@ -11,6 +11,7 @@ import { cacheScopeOf } from "./cache-scope.ts";
 import { fingerprintByLength } from "./fingerprint.ts";
 import type { InferencePorts } from "./ports.ts";
 import { requireFeatures, requireSlot, resolveModel, resolveModels } from "./resolve.ts";
+import { singleCallSink, wantsSingleCall } from "./single-call.ts";
 import { DEFAULT_SIGNAL_TIMES, WaitingSignals, waitHeaders } from "./waiting.ts";
 
 /** How often a call is sent in total, as long as no part of an answer has arrived. */
@@ -253,9 +254,10 @@ class Run {
       if (!whole) lease.firstToken();
     };
     const sending = { call, model, scope, headers, lost: lease.lost, onFirstToken };
+    const sink = wantsSingleCall(call) ? singleCallSink(this.#sink, call.streamed) : this.#sink;
     const spans = this.#spans;
-    if (spans === null) return lease.upstream.send(sending, this.#sink);
-    return lease.upstream.send({ ...sending, trace: spans.span.headers }, spans.recorded(this.#sink));
+    if (spans === null) return lease.upstream.send(sending, sink);
+    return lease.upstream.send({ ...sending, trace: spans.span.headers }, spans.recorded(sink));
   }
 
   /** Until part of an answer has arrived, another target may be tried. */

@@ -231,7 +231,7 @@ export const fieldTable: Readonly<Record<string, readonly Field[]>> = {
     field(CHAT, toolChoice, "Whether to call functions, and which."),
     refused(COMPLETION, "Only chats support tools.", "Use /v1/chat/completions."),
   ],
-  parallel_tool_calls: [field(CHAT, boolean, "Allow several calls in one answer.")],
+  parallel_tool_calls: [field(CHAT, boolean, "False: an answer has at most one call; further ones are removed.")],
   response_format: [
     field(CHAT, responseFormat, "`text`, `json_object`, or `json_schema` with a JSON Schema; see above."),
     refused(COMPLETION, "Only chats support it.", "Use `json_schema` or `grammar`, or /v1/chat/completions."),
