@@ -1,3 +1,4 @@
+import { AssistantError } from "../../core/errors.ts";
 import type { JsonObject } from "../../core/inference.ts";
 import { namedTool } from "./field-rules.ts";
 import {
@@ -47,7 +48,27 @@ export function checkTools(body: JsonObject): JsonObject {
     return withoutStructure({ ...body, tools: named, tool_choice: "required" });
   }
   const known = checked.every((tool, index) => tool === list[index]) ? body : { ...body, tools: checked };
-  return choice === "required" ? withoutStructure(known) : known;
+  if (choice === "required") return withoutStructure(known);
+  if (choice !== "none") requireFreeText(body);
+  return known;
+}
+
+/**
+ * Throws `invalid_request` for a structure: llama.cpp's engines, which choose between a call and a text in OpenAI's API,
+ * then only write the structure and never call a tool.
+ */
+function requireFreeText({ response_format: format, json_schema: schema }: JsonObject): void {
+  const isFormat = isObject(format) && format["type"] !== "text";
+  if (!isFormat && !isObject(schema)) return;
+  const param = isFormat ? "response_format" : "json_schema";
+  throw new AssistantError(
+    "invalid_request",
+    `The fields "tools" and "${param}" are both set; this model either calls tools or answers in a structure.`,
+    {
+      param,
+      remedy: 'Leave one of them out, or decide with `tool_choice`: "none" for the structure, "required" for a call.',
+    },
+  );
 }
 
 /** A structure is that of a text, and a call that is required is none: llama-server would write the text instead. */

@@ -43,6 +43,9 @@ const image = (url: unknown): object => ({ role: "user", content: [{ type: "imag
 describe("refused, naming the field", () => {
   test.each<[Operation, string, object]>([
     ["chat", "messages[0].role", { messages: [{ role: "king", content: "Hi" }] }],
+    ["chat", "response_format", { tools: [tool], response_format: { type: "json_object" } }],
+    ["chat", "response_format", { tools: [tool], tool_choice: "auto", response_format: { type: "json_object" } }],
+    ["chat", "json_schema", { tools: [tool], json_schema: { type: "object" } }],
     ["chat", "messages[1].content", { messages: [user, { role: "user", content: null }] }],
     ["chat", "messages[0].content[0].text", { messages: [{ role: "user", content: [{ type: "text", text: null }] }] }],
     ["chat", "messages[0].content[1]", { messages: [{ role: "user", content: [{ type: "text", text: "a" }, "b"] }] }],
@@ -218,7 +221,11 @@ describe("engines get", () => {
   test.each(["response_format", "json_schema"])("no %s, which is of texts, where a call is required", (name) => {
     const structured = { tools: [tool], [name]: { type: name === "json_schema" ? "object" : "json_object" } };
     expect(sent("chat", { ...structured, tool_choice: "required" })).not.toHaveProperty(name);
-    expect(sent("chat", { ...structured, tool_choice: "auto" })).toHaveProperty(name);
+    expect(sent("chat", { ...structured, tool_choice: "none" })).toHaveProperty(name);
+  });
+
+  test("a structure of plain text beside tools", () => {
+    expect(sent("chat", { tools: [tool], response_format: { type: "text" } })).toHaveProperty("tools");
   });
 
   test("the client's own bytes where nothing has to be changed", () => {
