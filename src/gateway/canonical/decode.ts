@@ -29,13 +29,8 @@ const MAX_SEARCHED = 8 * 2 ** 20;
 export function parseBody(bytes: Buffer): InferenceCall["body"] {
   if (bytes.length === 0) throw new AssistantError("empty_body", "The request has no body; expected a JSON object.");
   const excess = findExcess(bytes);
-  if (excess === "depth") throw tooDeepError(null);
-  if (excess === "cost")
-    throw new AssistantError(
-      "invalid_json",
-      "The body has too many values: at most 4,000,000 numbers or characters of white space, or 250,000 lists, " +
-        "objects and names.",
-    );
+  if (excess?.limit === "depth") throw tooDeepError(excess.field);
+  if (excess !== null) throw tooManyError(excess.field);
   const { text, exact } = textOf(bytes);
   const value = parseText(text);
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
@@ -63,6 +58,16 @@ function parseText(text: string): unknown {
     );
   }
 }
+
+const tooManyError = (field: string | null): AssistantError => {
+  const where = field === null ? "The body" : `With "${field}", the body`;
+  return new AssistantError(
+    "invalid_json",
+    `${where} has too many values: expected at most 1,000,000 numbers, 4,000,000 characters of white space, or ` +
+      "250,000 lists, objects and names.",
+    field === null ? {} : { param: field, remedy: "Send less at once." },
+  );
+};
 
 const tooDeepError = (path: string | null): AssistantError => {
   const where = path === null ? "The body" : `"${path}"`;

@@ -4,16 +4,19 @@ import { isUtf8 } from "node:buffer";
 export const MAX_DEPTH = 64;
 
 /**
- * Maximum cost for a parser: a number in a list costs one, like a character of white space; a list, an object or a name
- * costs 16. This keeps parsing within half a second and 300 MiB. Strings cost nothing, however long, as images may be.
+ * Maximum cost for a parser and a writer: a character of white space costs one, a number in a list 4; a list, an object
+ * or a name 16, with its comma. This keeps each pass over the values, of which some requests need several, within a
+ * tenth of a second. Strings cost nothing, however long, as images may be.
  */
 const MAX_COST = 4_000_000;
 const COST_OF_SPACE = 1;
-const COST_OF_COMMA = 1;
-const COST_OF_NAME = 16;
+const COST_OF_COMMA = 4;
+const COST_OF_NAME = 12;
 
 /** Below this size, nothing that a parser creates from a body is large. */
 export const SMALL_BYTES = 256 * 1024;
+/** Of a member's name in an error. */
+const MAX_NAME_BYTES = 100;
 /** Bytes of a string that are checked one by one, before a search that is faster for long ones. */
 const SHORT_TEXT_BYTES = 32;
 
@@ -30,8 +33,11 @@ for (const char of "]}") COSTS[char.charCodeAt(0)] = CLOSES;
 COSTS[",".charCodeAt(0)] = COST_OF_COMMA;
 COSTS[QUOTE] = OPENS_TEXT;
 
-/** `depth` or `cost`: which limit is exceeded. */
-export type Excess = "depth" | "cost";
+/** Which limit is exceeded, and within which member of the outermost object; null: in none. */
+export interface Excess {
+  readonly limit: "depth" | "cost";
+  readonly field: string | null;
+}
 
 /**
  * Checks text before parsing for excessive nesting or cost: 60 MiB of `[` take `JSON.parse` 1.5 GiB, and a million
@@ -42,21 +48,36 @@ export function findExcess(bytes: Buffer): Excess | null {
   if (length < SMALL_BYTES) return null;
   let depth = 0;
   let total = 0;
+  /** The last text, and where it ended. */
+  let textAt = 0;
+  let textEnd = 0;
+  let fieldAt = 0;
+  let fieldEnd = 0;
+  const excess = (limit: Excess["limit"]): Excess => ({
+    limit,
+    field: fieldEnd === 0 ? null : bytes.toString("utf8", fieldAt + 1, Math.min(fieldEnd, fieldAt + MAX_NAME_BYTES)),
+  });
   for (let at = 0; at < length; at++) {
     const byte = bytes[at] as number;
     const cost = COSTS[byte] as number;
     if (cost === 0) continue;
     if (cost === OPENS_TEXT) {
+      textAt = at;
       at = endOfText(bytes, at + 1);
+      textEnd = at;
       continue;
     }
     if (cost === CLOSES) {
       depth--;
       continue;
     }
+    if (byte === COLON && depth === 1) {
+      fieldAt = textAt;
+      fieldEnd = textEnd;
+    }
     total += cost;
-    if (total > MAX_COST) return "cost";
-    if (cost === COST_OF_NAME && byte !== COLON && ++depth > MAX_DEPTH) return "depth";
+    if (total > MAX_COST) return excess("cost");
+    if (cost === COST_OF_NAME && byte !== COLON && ++depth > MAX_DEPTH) return excess("depth");
   }
   return null;
 }

@@ -67,24 +67,35 @@ test("brackets, quotes and escapes in texts count for nothing", () => {
 });
 
 test("values are counted together, however deep they are", () => {
-  expect(findExcess(Buffer.from(`[${"1,".repeat(3_900_000)}1]`))).toBeNull();
-  expect(findExcess(Buffer.from(`[${"[],".repeat(300_000)}1]`))).toBe("cost");
-  expect(findExcess(Buffer.from(`{${'"a":1,'.repeat(300_000)}"b":1}`))).toBe("cost");
+  expect(findExcess(Buffer.from(`[${"1,".repeat(990_000)}1]`))).toBeNull();
+  expect(findExcess(Buffer.from(`{${'"a":1,'.repeat(240_000)}"b":1}`))).toBeNull();
+  expect(findExcess(Buffer.from(`[${"[],".repeat(300_000)}1]`))).toEqual({ limit: "cost", field: null });
+  expect(findExcess(Buffer.from(`{${'"a":1,'.repeat(300_000)}"b":1}`))).toEqual({ limit: "cost", field: "a" });
 });
 
 test("white space counts, and where a long text ends is found behind any number of backslashes", () => {
   expect(findExcess(Buffer.from(`{"a":${" ".repeat(3_900_000)}1}`))).toBeNull();
-  expect(findExcess(Buffer.from(`{"a":${"\n".repeat(17_000_000)}1}`))).toBe("cost");
+  expect(findExcess(Buffer.from(`{"a":${"\n".repeat(17_000_000)}1}`))).toEqual({ limit: "cost", field: "a" });
   const filler = "x".repeat(300_000);
   const nested = "[".repeat(MAX_DEPTH + 1);
   for (let slashes = 0; slashes < 80; slashes++) {
     const text = `["${filler}${"\\".repeat(slashes)}",${nested}`;
     // An even number of backslashes leaves the quote an end, and then the brackets count.
-    expect(findExcess(Buffer.from(text)), String(slashes)).toBe(slashes % 2 === 0 ? "depth" : null);
-    expect(findExcess(Buffer.from(`["${"\\".repeat(slashes)}",${nested}"${filler}"`))).toBe(
-      slashes % 2 === 0 ? "depth" : null,
+    expect(findExcess(Buffer.from(text))?.limit, String(slashes)).toBe(slashes % 2 === 0 ? "depth" : undefined);
+    expect(findExcess(Buffer.from(`["${"\\".repeat(slashes)}",${nested}"${filler}"`))?.limit).toBe(
+      slashes % 2 === 0 ? "depth" : undefined,
     );
   }
+});
+
+test.each([
+  ["prompt", `{"model":"m","prompt":[${"1,".repeat(1_100_000)}1],"n":1}`],
+  ["input", `{"input":[${`[${"1,".repeat(2_000)}1],`.repeat(600)}[1]]}`],
+  ["logit_bias", `{"messages":[{"role":"user","content":"a"}],"logit_bias":{${'"1":1,'.repeat(260_000)}"2":1}}`],
+])("millions of values are refused before they are parsed, naming the field: %s", (field, text) => {
+  const { code, param, message } = refusal(text);
+  expect([code, param]).toEqual(["invalid_json", field]);
+  expect(message).toContain(`With "${field}", the body has too many values: expected at most 1,000,000 numbers`);
 });
 
 test("bytes that are good JSON stay the client's own", () => {
