@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { connectIfRunning } from "../../../src/client/daemon-client.ts";
+import { describeEnd, unexpectedEnd } from "../../../src/client/unexpected-end.ts";
 import { variable } from "../../../src/config/environment.ts";
 import { loadConfig } from "../../../src/config/load.ts";
 import type { Config } from "../../../src/core/config.ts";
@@ -52,7 +53,10 @@ export async function diagnose(context: CommandContext, version: string): Promis
     guarded("providers", providerFindings(config?.providers ?? [])),
     guarded(
       "daemon",
-      running.then((found) => daemonFindings(found?.status ?? null, version, config?.http ?? null)),
+      running.then(async (found) => {
+        const end = found === null ? await unexpectedEnd(paths) : null;
+        return daemonFindings(found?.status ?? null, version, config?.http ?? null, end && describeEnd(end));
+      }),
     ),
   ]);
   return areas.flat();

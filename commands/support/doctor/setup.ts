@@ -1,5 +1,6 @@
 import { createServer } from "node:net";
 import type { DaemonStatus } from "../../../src/api/status.ts";
+import type { describeEnd } from "../../../src/client/unexpected-end.ts";
 import { sourceText } from "../../../src/config/source.ts";
 import type { Config, ConfigNotice, ListenAddress } from "../../../src/core/config.ts";
 import { toAssistantError } from "../../../src/core/errors.ts";
@@ -100,15 +101,18 @@ function commandFinding({ name, kind, file }: ModelSpec, [program = ""]: readonl
   );
 }
 
-/** The daemon's own word where it runs, else whether it could listen. */
+/** The daemon's own word where it runs, else how it ended, and whether it could listen. */
 export async function daemonFindings(
   status: DaemonStatus | null,
   version: string,
   http: ListenAddress | null,
+  end: ReturnType<typeof describeEnd> | null = null,
 ): Promise<Finding[]> {
   if (status === null)
     return [
-      ofDaemon("daemon", "info", "not running", "`assistant serve` starts it."),
+      end === null
+        ? ofDaemon("daemon", "info", "not running", "`assistant serve` starts it.")
+        : ofDaemon("daemon", "warning", `not running. ${end.what}`, `\`assistant serve\` starts it. ${end.hint}`),
       ...(http === null ? [] : [await portFinding(http)]),
     ];
   const findings = [

@@ -193,6 +193,13 @@ describe("configuration and daemon", () => {
     }
   });
 
+  test("a daemon that ended unexpectedly is a warning", async () => {
+    const end = { what: "It ended unexpectedly.", hint: "See the log." };
+    expect(await daemonFindings(null, "0.1.0", null, end)).toMatchObject([
+      { level: "warning", found: "not running. It ended unexpectedly." },
+    ]);
+  });
+
   test("an older daemon and a failed instance are told", async () => {
     const findings = await daemonFindings(
       fakeStatus({ version: "0.0.9", instances: [failedInstance()] }),
