@@ -14,8 +14,9 @@ import {
 } from "./record.ts";
 import { newest } from "./turns.ts";
 
-/** Longest JSON of a conversation's items, in addition to its last turn. */
+/** Longest JSON of a conversation's items; of the last turn, which is kept in any case. */
 const MAX_BYTES = 32 * 2 ** 20;
+const MAX_TURN_BYTES = 64 * 2 ** 20;
 const PAGE = 1_000;
 
 export interface ConversationsOptions {
@@ -240,7 +241,7 @@ export class Conversations {
     const { ttlMs, maxItems } = this.#options.settings();
     const changedHead = { ...value, ...change, updatedAt: now };
     const own = changedHead.systemPrompt === null ? maxItems : Math.max(1, maxItems - 1);
-    const items = newest(all, ({ item }) => item, { maxItems: own, maxBytes: MAX_BYTES });
+    const items = newest(all, ({ item }) => item, { maxItems: own, maxBytes: MAX_BYTES, maxTurnBytes: MAX_TURN_BYTES });
     const head = { ...changedHead, messages: items.filter(({ item }) => isMessage(item)).length };
     const expiresAt = now + ttlMs;
     const writes = [

@@ -59,7 +59,11 @@ export class HistoryWindow {
    */
   async fitting(items: readonly StoredItem[], ask: HistoryAsk): Promise<readonly Item[]> {
     const { model, added, maxItems = Number.MAX_SAFE_INTEGER } = ask;
-    const all = newest(items, ({ item }) => item, { maxItems, maxBytes: Number.MAX_SAFE_INTEGER });
+    const all = newest(items, ({ item }) => item, {
+      maxItems,
+      maxBytes: Number.MAX_SAFE_INTEGER,
+      maxTurnBytes: Number.MAX_SAFE_INTEGER,
+    });
     const { contextTokens } = model.load;
     // Of a model elsewhere it may not be known.
     if (contextTokens === 0) return itemsIn(all);

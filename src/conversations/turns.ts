@@ -23,26 +23,40 @@ export interface Limits {
   readonly maxItems: number;
   /** Of their JSON. */
   readonly maxBytes: number;
+  /** The same of the last turn. */
+  readonly maxTurnBytes: number;
 }
 
 /**
- * The newest elements within the limits. Instructions at the beginning are kept, and complete turns are removed. Of a
- * last turn with too many items, the newest are kept, without outputs whose call is removed; one with too many bytes is
- * kept whole.
+ * The newest elements within the limits. Instructions at the beginning are kept, and complete turns are removed. Of
+ * instructions or a last turn beyond the limits, the newest are kept, without outputs whose call is removed.
  */
 export function newest<T>(elements: readonly T[], itemOf: (element: T) => Item, limits: Limits): readonly T[] {
-  const { instructions, turns } = turnsOf(elements, itemOf);
-  const last = withoutOrphans((turns.at(-1) ?? []).slice(-Math.max(1, limits.maxItems - instructions.length)), itemOf);
+  const { maxItems, maxBytes, maxTurnBytes } = limits;
+  const { instructions: all, turns } = turnsOf(elements, itemOf);
+  const instructions = lastOf(all, maxItems - 1, maxBytes);
+  const room = Math.max(1, maxItems - instructions.length);
+  const last = withoutOrphans(lastOf(turns.at(-1) ?? [], room, maxTurnBytes), itemOf);
   const kept: (readonly T[])[] = [last];
   let items = instructions.length + last.length;
   let bytes = bytesOf(instructions) + bytesOf(last);
   for (const turn of turns.slice(0, -1).reverse()) {
     items += turn.length;
     bytes += bytesOf(turn);
-    if (items > limits.maxItems || bytes > limits.maxBytes) break;
+    if (items > maxItems || bytes > maxBytes) break;
     kept.unshift(turn);
   }
   return [...instructions, ...kept.flat()];
+}
+
+/** The newest elements within the limits, and at least one. */
+function lastOf<T>(elements: readonly T[], maxItems: number, maxBytes: number): readonly T[] {
+  let from = elements.length;
+  for (let bytes = 0; from > 0 && elements.length - from < Math.max(1, maxItems); from--) {
+    bytes += bytesOf(elements.slice(from - 1, from));
+    if (bytes > maxBytes && from < elements.length) break;
+  }
+  return elements.slice(from);
 }
 
 function withoutOrphans<T>(elements: readonly T[], itemOf: (element: T) => Item): readonly T[] {
