@@ -151,7 +151,10 @@ export class TaskLedger {
    */
   async remove({ id, tenant, revision, value: task }: StoredTask): Promise<boolean> {
     const writes = [this.#tasks.remove(id, revision), this.deliveries.remove(id)];
-    if (task.idempotencyKey !== null) writes.push(this.#keys.remove(keyIdOf(tenant, task.idempotencyKey)));
+    const keyId = task.idempotencyKey === null ? null : keyIdOf(tenant, task.idempotencyKey);
+    const key = keyId === null ? null : await this.#keys.get(keyId);
+    // After a day, the key may be another task's.
+    if (key?.value.taskId === id) writes.push(this.#keys.remove(key.id, key.revision));
     const { ok } = await this.#options.store.commit(writes);
     if (ok) this.#options.changed({ id, tenant, before: task, after: null });
     return ok;

@@ -8,7 +8,7 @@ import { AssistantError } from "../../../src/core/errors.ts";
 import type { AnswerSink, InferenceCall } from "../../../src/core/inference.ts";
 import { Authorizer } from "../../../src/gateway/front/authorize.ts";
 import { SqliteStore } from "../../../src/store/sqlite/store.ts";
-import type { TaskOrder } from "../../../src/tasks/record.ts";
+import { idempotencyCollection, type TaskOrder } from "../../../src/tasks/record.ts";
 import { Tasks } from "../../../src/tasks/tasks.ts";
 import { taskOrder, taskSettings } from "../../support/tasks.ts";
 
@@ -117,6 +117,19 @@ test("a key whose task was deleted makes a new one", async () => {
   await tasks.remove(first, "ann");
   const [second] = await create({ idempotencyKey: "once" });
   expect(second).not.toBe(first);
+});
+
+test("deleting an old task leaves its key to the task that has it now", async () => {
+  const keyed = { idempotencyKey: "daily" };
+  const [first = ""] = await create(keyed);
+  const keys = store.collection(idempotencyCollection);
+  // As after a day.
+  const { records } = await keys.list({ limit: 10 });
+  await store.commit(records.map(({ id }) => keys.remove(id)));
+  const [second] = await create(keyed);
+  await tasks.cancel(first, "ann");
+  await tasks.remove(first, "ann");
+  expect(await create(keyed)).toEqual([second]);
 });
 
 test("nobody sees, cancels or deletes another's tasks", async () => {
