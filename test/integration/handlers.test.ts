@@ -214,6 +214,7 @@ test("objects are kept, listed, read and cleaned up; a key never becomes a path"
     body: "{",
   });
   expect(broken.status).toBe(400);
+  expect((await fetch(`${url}/api/v1/objects?after=a&after=b`)).status).toBe(400);
   expect((await objects.list()).map(({ key }) => key)).toEqual(expect.arrayContaining(["bad", made.key]));
   const put = await assistant.run(["object", "put", "-", "--key", "cli", "--json"], { input: "text" });
   expect(JSON.parse(put.stdout)).toMatchObject({ key: "cli", size: 4 });

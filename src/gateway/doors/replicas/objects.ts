@@ -64,7 +64,7 @@ export function registerObjectRoutes(app: FastifyInstance, objects: Objects): vo
       async (request, reply) => reply.code(201).send(await create(request, keyOf(request))),
     );
     scoped.get(OBJECTS_PATH, described({ summary: "List objects" }), async (request) => {
-      const { limit: size = String(MAX_PAGE), after = null } = request.query as { limit?: string; after?: string };
+      const { limit: size = String(MAX_PAGE), after = null } = request.query as { limit?: string; after?: unknown };
       if (!/^\d{1,4}$/.test(size) || Number(size) < 1 || Number(size) > MAX_PAGE)
         throw new AssistantError(
           "invalid_request",
@@ -73,6 +73,8 @@ export function registerObjectRoutes(app: FastifyInstance, objects: Objects): vo
             param: "limit",
           },
         );
+      if (after !== null && typeof after !== "string")
+        throw new AssistantError("invalid_request", '"after" must be given once.', { param: "after" });
       return await objects.list(tenantOf(request), { limit: Number(size), after });
     });
     scoped.get(`${OBJECTS_PATH}/:key`, described({ summary: "Read an object" }), async (request, reply) => {
