@@ -157,6 +157,8 @@ describe("a response of the background", () => {
       return response.status === "queued" || response.status === "in_progress" ? undefined : response;
     });
 
+  const taskOf = (id: string): Promise<Response> => fetch(`${client.baseURL.replace("/v1", "/api/v1")}/tasks/${id}`);
+
   it("outlives kill -9 of the daemon, and its stream can be read from its start", async () => {
     const slow = fake({ decodeDelayMs: 100 });
     const whole = await client.responses.create(order(slow, 500));
@@ -184,8 +186,7 @@ describe("a response of the background", () => {
     expect(await ends(id)).toMatchObject({ status: "incomplete", usage: { output_tokens: 3 } });
     // It is stored after the response.
     const task = await eventually("its task has ended", async () => {
-      const answer = await fetch(`${client.baseURL.replace("/v1", "/api/v1")}/tasks/${id}`);
-      const body = (await answer.json()) as { readonly status: string };
+      const body = (await (await taskOf(id)).json()) as { readonly status: string };
       return body.status === "processing" ? undefined : body;
     });
     expect(task).toMatchObject({ task_id: id, status: "completed", result: { usage: { completion_tokens: 3 } } });
@@ -207,5 +208,16 @@ describe("a response of the background", () => {
     await client.responses.delete(first?.id ?? "");
     await expect(client.responses.retrieve(first?.id ?? "")).rejects.toMatchObject({ status: 404 });
     await client.responses.cancel(made[1]?.id ?? "");
+  });
+
+  it("is deleted with its task, which has its text too", async () => {
+    const slow = fake({ decodeDelayMs: 100 });
+    const running = await client.responses.create(order(slow, 500));
+    const done = await client.responses.create(order("hello"));
+    await ends(done.id);
+    for (const { id } of [running, done]) {
+      await client.responses.delete(id);
+      expect((await taskOf(id)).status).toBe(404);
+    }
   });
 });

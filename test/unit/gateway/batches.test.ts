@@ -7,7 +7,7 @@ import { Cancellation } from "../../../src/core/cancellation.ts";
 import { systemClock } from "../../../src/core/clock.ts";
 import type { AnswerSink } from "../../../src/core/inference.ts";
 import type { CollectionSpec } from "../../../src/core/store.ts";
-import { Batches, type BatchesOptions } from "../../../src/gateway/doors/openai/batches/batches.ts";
+import { Batches, type BatchesOptions, type NewBatch } from "../../../src/gateway/doors/openai/batches/batches.ts";
 import { batchCollection, type StoredBatch } from "../../../src/gateway/doors/openai/batches/record.ts";
 import { SqliteStore } from "../../../src/store/sqlite/store.ts";
 
@@ -41,6 +41,19 @@ test("a batch whose task is not stored yet waits for it", async () => {
   expect(await listed()).toMatchObject({ status: "in_progress", errors: null });
   passedMs = 120_000;
   expect(await listed()).toMatchObject({ status: "failed", errors: [{ code: "internal" }] });
+});
+
+test("a batch whose task is refused is not stored", async () => {
+  const store = await openStore();
+  const content = async () => ({ content: { stream: Readable.from([Buffer.from(JSON.stringify(line))]) } });
+  const batches = new Batches({
+    ...{ store, clock: systemClock, directory: { find: () => undefined }, maxLineBytes: () => 1_000 },
+    files: { get: async () => ({ value: { purpose: "batch" } }), content },
+    tasks: { enqueue: () => Promise.reject(new Error("too many wait")) },
+  } as unknown as BatchesOptions);
+  const order = { endpoint: CHAT, inputFileId: "file", windowMs: 60_000 } as unknown as NewBatch;
+  await expect(batches.create("ann", order)).rejects.toThrow("too many wait");
+  expect(await store.collection(batchCollection).count()).toBe(0);
 });
 
 test("a batch that another daemon cancels while it is read here is cancelled", async () => {

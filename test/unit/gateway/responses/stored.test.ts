@@ -2,10 +2,12 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { InferenceCall } from "../../../../src/core/inference.ts";
 import type { Store } from "../../../../src/core/store.ts";
 import { ResponseAnswer } from "../../../../src/gateway/doors/openai/responses/answer.ts";
+import { accept } from "../../../../src/gateway/doors/openai/responses/background.ts";
 import { type ResponseRequest, readRequest } from "../../../../src/gateway/doors/openai/responses/request.ts";
-import { Responses } from "../../../../src/gateway/doors/openai/responses/stored.ts";
+import { type ResponseQueue, Responses } from "../../../../src/gateway/doors/openai/responses/stored.ts";
 import { SqliteStore } from "../../../../src/store/sqlite/store.ts";
 import type { TaskRecord, TaskStatus } from "../../../../src/tasks/record.ts";
 
@@ -85,8 +87,9 @@ describe("stored responses", () => {
   const standing = (status: TaskStatus | null): Responses => {
     const task =
       status === null ? null : ({ status, error: { code: "engine_lost", message: "It died." } } as TaskRecord);
-    const queue = { enqueue: async () => {}, find: async () => task, cancel: () => Promise.reject(new Error()) };
-    return new Responses(store, () => DAY_MS, { queue });
+    const queue = { enqueue: async () => {}, find: async () => task, remove: async () => {} };
+    const cancel = () => Promise.reject(new Error());
+    return new Responses(store, () => DAY_MS, { queue: { ...queue, cancel } });
   };
 
   it.each([
@@ -108,6 +111,15 @@ describe("stored responses", () => {
     await expect(
       readRequest({ input: "x", previous_response_id: request.id }, standing(null).historyOf("kim")),
     ).rejects.toMatchObject({ param: "previous_response_id", message: expect.stringContaining("failed") });
+  });
+
+  it("are not kept where their task is refused", async () => {
+    const request = await asked({ background: true });
+    const enqueue = () => Promise.reject(new Error("too many wait"));
+    const full = new Responses(store, () => DAY_MS, { queue: { enqueue } as unknown as ResponseQueue });
+    const call = { caller: { tenant: "kim" }, selector: { model: "river" } } as InferenceCall;
+    await expect(accept(full, request, call, "river")).rejects.toThrow("too many wait");
+    expect(await responses.find("kim", request.id)).toBeNull();
   });
 
   it("are not kept for a key that was revoked meanwhile", async () => {

@@ -87,7 +87,7 @@ export class Batches implements Job {
 
   /**
    * Accepts a batch: it is durable when this resolves. Rejects with `file_not_found`, `invalid_request` or
-   * `queue_full`.
+   * `queue_full`, and then stores nothing.
    */
   async create(tenant: string, { windowMs, ...order }: NewBatch): Promise<Batch> {
     const { files, tasks, clock, directory, maxLineBytes, store } = this.#options;
@@ -109,10 +109,13 @@ export class Batches implements Job {
     };
     await store.commit([this.#records.put(id, batch, { tenant, expiresAt: batch.deadlineAt + KEPT_MS, expect: 0 })]);
     const request = { input_file_id: order.inputFileId, endpoint: order.endpoint };
-    await tasks.enqueue(
-      { id, kind: BATCH_JOB, model: directory.find(model)?.name ?? model, request, priority: 0 },
-      { tenant },
-    );
+    try {
+      const job = { id, kind: BATCH_JOB, model: directory.find(model)?.name ?? model, request, priority: 0 };
+      await tasks.enqueue(job, { tenant });
+    } catch (error) {
+      await store.commit([this.#records.remove(id)]).catch(() => {});
+      throw error;
+    }
     return await this.get(tenant, id);
   }
 

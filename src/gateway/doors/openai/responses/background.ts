@@ -25,7 +25,10 @@ interface Ordered extends Pick<InferenceCall, "selector" | "priority" | "hops" |
   readonly createdAt: number;
 }
 
-/** Accepts a background response: it is durable when this resolves. `model`: whose queue it waits in. */
+/**
+ * Accepts a background response: it is durable when this resolves, and not stored when this rejects. `model`: whose
+ * queue it waits in.
+ */
 export async function accept(
   responses: Responses,
   request: ResponseRequest,
@@ -49,6 +52,7 @@ export async function accept(
     );
   } catch (error) {
     live?.end();
+    await responses.withdraw(request.id).catch(() => {});
     throw error;
   }
   return answer;

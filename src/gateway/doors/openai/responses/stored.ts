@@ -1,5 +1,5 @@
 import type { Item } from "../../../../conversations/item.ts";
-import { AssistantError, isAssistantError } from "../../../../core/errors.ts";
+import { AssistantError, type ErrorCode, isAssistantError } from "../../../../core/errors.ts";
 import type { JsonObject } from "../../../../core/inference.ts";
 import type { Collection, CollectionSpec, Store, Write } from "../../../../core/store.ts";
 import type { Growing, Relay } from "../../../../tasks/relay.ts";
@@ -28,7 +28,7 @@ const MAX_CHAIN = 1_000;
 const MAX_EVENT_CHARACTERS = 16 * 2 ** 20;
 
 /** The part of the task queue that background responses need. */
-export type ResponseQueue = Pick<Tasks, "enqueue" | "find" | "cancel">;
+export type ResponseQueue = Pick<Tasks, "enqueue" | "find" | "cancel" | "remove">;
 
 export interface ResponsesOptions {
   /** Runs background responses. Default: there are none. */
@@ -186,13 +186,8 @@ export class Responses {
 
   /** Cancels a background response; it has ended, in one way or another, when this resolves. */
   async cancel(tenant: string, id: string): Promise<void> {
-    let wasMade = false;
-    try {
-      const task = await this.queue?.cancel(id, tenant);
-      wasMade = task !== undefined && task.value.startedAt !== null;
-    } catch (error) {
-      if (!isAssistantError(error) || !["task_finished", "task_not_found"].includes(error.code)) throw error;
-    }
+    const task = await this.queue?.cancel(id, tenant).catch(ignoring("task_finished", "task_not_found"));
+    const wasMade = task !== undefined && task.value.startedAt !== null;
     const live = this.#live.get(id);
     if (live !== undefined && live.answer !== null) await live.over;
     // Otherwise its end comes from the daemon that generates it.
@@ -205,15 +200,28 @@ export class Responses {
     await Promise.all(made.map(({ over }) => over));
   }
 
-  /** False: there was none. A response in progress is cancelled first. */
+  /** Deletes it and its task, which contains the text too. False: there was none. */
   async delete(tenant: string, id: string): Promise<boolean> {
     const found = await this.find(tenant, id);
     if (found === null) return false;
-    if (isPending(found)) await this.cancel(tenant, id);
-    await this.#store.commit([this.#records.remove(id)]);
+    // The task of a complete response may not have ended yet.
+    await this.cancel(tenant, id);
+    await this.withdraw(id);
+    await this.queue?.remove(id, tenant).catch(ignoring("task_not_found"));
     return true;
   }
+
+  /** Deletes the record of a response that has no task. */
+  async withdraw(id: string): Promise<void> {
+    await this.#store.commit([this.#records.remove(id)]);
+  }
 }
+
+const ignoring =
+  (...codes: readonly ErrorCode[]) =>
+  (error: unknown): undefined => {
+    if (!isAssistantError(error) || !codes.includes(error.code)) throw error;
+  };
 
 const withinLimit = (events: readonly string[] | null): readonly string[] | null => {
   const length = events?.reduce((sum, event) => sum + event.length, 0) ?? 0;
