@@ -84,6 +84,15 @@ describe("stored responses", () => {
     await expect(asked({ previous_response_id: second.id })).rejects.toMatchObject({ param: "previous_response_id" });
   });
 
+  it("cannot be gone on from where they are larger than a request may be", async () => {
+    const first = await answered({ input: "a".repeat(33 * 2 ** 20) });
+    const second = await answered({ previous_response_id: first.id, input: "b".repeat(33 * 2 ** 20) });
+    await expect(asked({ previous_response_id: second.id })).rejects.toMatchObject({
+      ...{ code: "invalid_request", param: "previous_response_id", message: expect.stringContaining("characters") },
+    });
+    expect(await responses.inputOf("kim", second.id)).toHaveLength(3);
+  });
+
   const standing = (status: TaskStatus | null): Responses => {
     const task =
       status === null ? null : ({ status, error: { code: "engine_lost", message: "It died." } } as TaskRecord);

@@ -24,6 +24,8 @@ const COLLECTION: CollectionSpec<StoredResponse> = { name: "responses", indexes:
 
 /** Maximum number of chained responses in a conversation. */
 const MAX_CHAIN = 1_000;
+/** Limit for the JSON of such a conversation, which is read as a whole. */
+const MAX_CHAIN_CHARACTERS = 64 * 2 ** 20;
 /** Limit for the events of one response; a longer stream can be followed live, but not replayed. */
 const MAX_EVENT_CHARACTERS = 16 * 2 ** 20;
 
@@ -133,6 +135,7 @@ export class Responses {
    */
   async itemsThrough(tenant: string, id: string): Promise<readonly Item[] | null> {
     const turns: (readonly Item[])[] = [];
+    let characters = 0;
     for (let next: string | null = id; next !== null; ) {
       const turn: StoredResponse | null = turns.length > 2 * MAX_CHAIN ? null : await this.find(tenant, next);
       if (turn === null) return null;
@@ -144,6 +147,12 @@ export class Responses {
         );
       if (status !== "completed" && status !== "incomplete")
         throw invalid("previous_response_id", `The response "${next}" cannot be continued: it is ${String(status)}.`);
+      characters += JSON.stringify([turn.input, output]).length;
+      if (characters > MAX_CHAIN_CHARACTERS)
+        throw invalid(
+          "previous_response_id",
+          `The responses up to "${id}" have more than ${MAX_CHAIN_CHARACTERS} characters; begin a new conversation.`,
+        );
       turns.unshift(turn.input, output);
       next = turn.previousId;
     }
