@@ -50,8 +50,10 @@ export const PROMPT_FIELD: Readonly<Record<Operation, string>> = {
   tensors: "inputs",
 };
 
+/** llama-server takes 100 MiB. */
+const TOO_LARGE_BODY = 413;
 /** Statuses that blame the request, whatever the body contains. */
-const REFUSING: ReadonlySet<number> = new Set([400, 413, 415, 422]);
+const REFUSING: ReadonlySet<number> = new Set([400, 415, 422]);
 
 /** Translates an engine's error response for the client. */
 export function engineError(status: number, body: string, asked: Asked): AssistantError {
@@ -59,6 +61,7 @@ export function engineError(status: number, body: string, asked: Asked): Assista
   try {
     parsed = (JSON.parse(body) ?? {}) as EngineErrorBody;
   } catch {
+    if (status === TOO_LARGE_BODY) return bodyTooLarge(asked);
     // whisper.cpp's server refuses in plain text.
     if (REFUSING.has(status) && /^[^<\s][^\n]*$/.test(body.trim()))
       return badRequest(`The engine of "${asked.model}" refuses the request: ${body.trim()}`, asked);
@@ -88,6 +91,8 @@ export function engineErrorOf(status: number, body: EngineErrorBody, asked: Aske
     case 405:
     case 501:
       return new AssistantError("invalid_request", `The engine of "${model}" cannot do this: ${sentence(text)}`);
+    case TOO_LARGE_BODY:
+      return bodyTooLarge(asked);
     case 429:
       return new AssistantError("queue_full", `The engine of "${model}" takes no more requests.`, { retryAfterS: 1 });
     case 503:
@@ -191,6 +196,12 @@ function contextExceeded(prompt: unknown, context: unknown, { model, operation }
     { param, remedy, counts },
   );
 }
+
+const bodyTooLarge = ({ model, operation }: Asked): AssistantError =>
+  new AssistantError("body_too_large", `The request is larger than the engine of "${model}" accepts.`, {
+    param: PROMPT_FIELD[operation],
+    remedy: "Send less.",
+  });
 
 /** The field named by the engine's message, if any. The rest of a message that quotes the request is omitted. */
 function badRequest(text: string, { operation }: Asked, known?: string): AssistantError {

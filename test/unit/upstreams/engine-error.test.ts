@@ -65,6 +65,14 @@ test("a refusal in plain text is the request's fault, a page is the engine's", (
     expect(engineError(status, body, asked).code).toBe("engine_error");
 });
 
+test.each(["", "Payload too large", '{"error": {"message": "no"}}'])(
+  "a body that is too large for the engine is a 413: %j",
+  (body) => {
+    const error = engineError(413, body, { model: "river", operation: "chat" });
+    expect([error.status, error.code, error.param]).toEqual([413, "body_too_large", "messages"]);
+  },
+);
+
 test.each(["Compute error.", "failed to process mtmd chunk", "decode failed"])(
   "a fault of the engine stays one: %s",
   (message) => {

@@ -18,14 +18,14 @@ const tooLong = (tokens: number): AssistantError =>
 const messagesOf = ({ chat }: ResponseRequest): readonly JsonObject[] => chat["messages"] as readonly JsonObject[];
 
 /** A model whose context holds so many messages. */
-function core(most: number) {
+function core(most: number, refusal = tooLong) {
   const asked: (readonly JsonObject[])[] = [];
   return {
     asked,
     run: async ({ body }: InferenceCall, sink: AnswerSink): Promise<void> => {
       const messages = body.json["messages"] as readonly JsonObject[];
       asked.push(messages);
-      if (messages.length > most) return sink.fail(tooLong(100 + messages.length), [], true);
+      if (messages.length > most) return sink.fail(refusal(100 + messages.length), [], true);
       sink.head(200, []);
       sink.end(Buffer.from("{}"));
     },
@@ -39,6 +39,13 @@ test("the oldest messages are left out until the rest fits, and never instructio
   await runFitting(model, chatCall({}), request, sink);
   expect([sink.status, sink.ending]).toEqual([200, "end"]);
   expect(model.asked.at(-1)?.map(({ content }) => content)).toEqual(["Be brief.", "three".repeat(20), "And now?"]);
+});
+
+test("a conversation that an engine's body cannot hold is too long as well", async () => {
+  const sink = new RecordingSink();
+  const model = core(3, () => new AssistantError("body_too_large", "too large"));
+  await runFitting(model, chatCall({}), await requestOf(LONG), sink);
+  expect([sink.status, sink.ending, model.asked.at(-1)?.length]).toEqual([200, "end", 3]);
 });
 
 test("what does not fit at all is refused as it is without truncation", async () => {

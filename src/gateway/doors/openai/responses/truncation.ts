@@ -28,6 +28,9 @@ export async function runFitting(
   }
 }
 
+/** Of an engine; the client's own body was accepted. */
+const TOO_LONG: ReadonlySet<string> = new Set(["context_length_exceeded", "body_too_large"]);
+
 /** Holds back the failure of a conversation that is too long, as long as there is no answer. */
 class TrialSink extends DelegatedSink {
   readonly waiting?: NonNullable<AnswerSink["waiting"]>;
@@ -45,7 +48,7 @@ class TrialSink extends DelegatedSink {
     super.head(...head);
   }
   override fail(error: AssistantError, headers: readonly string[], betweenEvents: boolean): void {
-    if (this.#begun || error.code !== "context_length_exceeded") super.fail(error, headers, betweenEvents);
+    if (this.#begun || !TOO_LONG.has(error.code)) super.fail(error, headers, betweenEvents);
     else this.tooLong = { error, headers };
   }
 }
