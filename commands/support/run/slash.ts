@@ -24,10 +24,16 @@ const COMMANDS = ["/bye", "/exit", "/clear", "/set", "/show", "/help", "/?"];
 
 const mistake = (message: string): SlashCommand => ({ type: "mistake", message });
 
-/** Reads a line; null where it is a message and no command. A path such as `/etc/hosts` is a message. */
+/**
+ * Reads what was entered; null where it is a message and no command. A path such as `/etc/hosts` is a message, as is the
+ * start of a comment in a program. Of the commands, only `/set system` has several lines: others that begin like one
+ * were pasted.
+ */
 export function parseSlash(line: string): SlashCommand | null {
-  const [command = "", ...words] = line.trim().split(/\s+/u);
-  if (!command.startsWith("/") || command.indexOf("/", 1) !== -1) return null;
+  const text = line.trim();
+  const [command = "", ...words] = text.split(/\s+/u);
+  if (!/^\/(?:\?|\w+)$/u.test(command)) return null;
+  if (text.includes("\n") && !(command === "/set" && words[0] === "system")) return null;
   switch (command) {
     case "/bye":
     case "/exit":

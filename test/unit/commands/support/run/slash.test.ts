@@ -23,9 +23,19 @@ describe("chat commands", () => {
     expect(parseSlash(line)).toEqual(command);
   });
 
-  test.each(["hello", "/etc/hosts is a file", "what is /bye", ""])("%j is a message", (line) => {
-    expect(parseSlash(line)).toBeNull();
-  });
+  test.each(["hello", "/etc/hosts is a file", "what is /bye", "", "/", "/* a comment */", "/** of a function"])(
+    "%j is a message",
+    (line) => {
+      expect(parseSlash(line)).toBeNull();
+    },
+  );
+
+  test.each(["/bye\nis what I typed", "/**\n * Adds.\n */", "/clear\n/bye", "/set parameter seed\n1", "/api\nfails"])(
+    "%j is a message, because only a system message has several lines",
+    (line) => {
+      expect(parseSlash(line)).toBeNull();
+    },
+  );
 
   test.each([
     ["/claer", /did you mean \/clear/u],
