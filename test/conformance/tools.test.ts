@@ -79,6 +79,15 @@ describe.each(bothEngines)("tools in prompts of %s", (id) => {
     expect(answer.status).toBe(200);
   });
 
+  test("calls without results at the end of a chat are not left out", async () => {
+    const call = { id: "call_1", type: "function", function: { name: "get_time", arguments: "{}" } };
+    const history = [...messages, { role: "assistant", content: "Hm.", tool_calls: [call] }];
+    const { status, body } = await engine.post("/apply-template", { messages: history, tools: [time] });
+    expect(status === 400 ? body.error.message : body.prompt).toMatch(
+      status === 400 ? /contains tool calls/ : /<tool_call>\s*{"name": "get_time"/,
+    );
+  });
+
   test("what is not to be called is not in the prompt", async () => {
     const { body } = await engine.post("/v1/chat/completions", { ...asked, tool_choice: "none", max_tokens: 8 });
     expect(body.choices[0].message.tool_calls ?? []).toEqual([]);

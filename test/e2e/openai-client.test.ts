@@ -71,6 +71,29 @@ describe.each(bothEngines)("the official OpenAI client against %s", (engine) => 
     expect(whole.model).toBe("smol");
   });
 
+  test("an answer continues the assistant's message without repeating it", async () => {
+    const request = {
+      model: "smol",
+      messages: [
+        { role: "user" as const, content: "What is the capital of France?" },
+        { role: "assistant" as const, content: "Let me think." },
+        { role: "assistant" as const, content: "The capital of France is the city of" },
+      ],
+      max_tokens: 4,
+      temperature: 0,
+    };
+    const said = (answer: OpenAI.ChatCompletion): string[] =>
+      answer.choices.map(({ message }) => message.content ?? "");
+    let streamed = "";
+    for await (const chunk of await client.chat.completions.create({ ...request, stream: true }))
+      streamed += chunk.choices[0]?.delta.content ?? "";
+    expect(streamed).toMatch(/^ Paris\b/);
+    expect(said(await client.chat.completions.create(request))).toEqual([streamed]);
+    expect(said(await client.chat.completions.create({ ...request, n: 2 }))).toEqual([streamed, streamed]);
+    const explicit = { ...request, continue_final_message: true };
+    expect(said(await client.chat.completions.create(explicit))).toEqual([streamed]);
+  });
+
   test("an aborted stream frees the engine's slot", async () => {
     const stream = await client.chat.completions.create({
       model: "smol",

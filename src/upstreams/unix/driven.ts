@@ -28,7 +28,8 @@ import { type GapEvent, type GapHead, gapBody, gapChunk, gapHeadOf } from "./gap
  *   progress event for every batch of the prompt;
  * - there are several answers, which the engine counts separately, starting with an event of `null`;
  * - a text completion has `logprobs`, which the engine returns in a chat's format;
- * - a text completion has a `suffix`: llama-server's own route for infill has its own format.
+ * - a text completion has a `suffix`: llama-server's own route for infill has its own format;
+ * - a chat continues its last message, which llama-server repeats in answers that are not streamed.
  */
 export interface Drive {
   readonly operation: "chat" | "completion";
@@ -44,6 +45,8 @@ export interface Drive {
   readonly logprobs: number | null;
   /** The head of the chunks of an infill answer; null: it is not one. */
   readonly gap: GapHead | null;
+  /** The answer continues the last message, an assistant's. */
+  readonly continues: boolean;
 }
 
 /** Null if the engine's own answer is what the client requested. */
@@ -59,9 +62,10 @@ export function driveOf(
   const isSingle = answersPerPrompt * promptCount(call) === 1;
   const logprobs = operation === "completion" && typeof json["logprobs"] === "number" ? json["logprobs"] : null;
   const gap = operation === "completion" ? gapHeadOf(call, model) : null;
-  if (noticesDisconnects && isSingle && logprobs === null && gap === null) return null;
+  const continues = operation === "chat" && continuesMessage(json);
+  if (noticesDisconnects && isSingle && logprobs === null && gap === null && !continues) return null;
   return {
-    ...{ operation, streamed, logprobs, gap },
+    ...{ operation, streamed, logprobs, gap, continues },
     wantsUsage: asksUsage(call) || model.includeUsage,
     wantsProgress: json["return_progress"] === true,
     answersPerPrompt: isSingle ? null : answersPerPrompt,
@@ -73,14 +77,27 @@ function promptCount({ operation, body: { json } }: InferenceCall): number {
   return operation === "completion" && Array.isArray(prompt) && typeof prompt[0] !== "number" ? prompt.length : 1;
 }
 
+function continuesMessage({ messages, add_generation_prompt: startsAnew }: JsonObject): boolean {
+  const last = Array.isArray(messages) ? (messages.at(-1) as JsonObject | undefined) : undefined;
+  const calls = last?.["tool_calls"];
+  return last?.["role"] === "assistant" && !(Array.isArray(calls) && calls.length > 0) && startsAnew !== true;
+}
+
 /** The engine's request: a stream with usage and progress. */
-export function driveBody(body: JsonObject, { logprobs, gap }: Drive): JsonObject {
+export function driveBody(body: JsonObject, { logprobs, gap, continues }: Drive): JsonObject {
   if (gap !== null) return gapBody(body);
   const options =
     typeof body["stream_options"] === "object" && body["stream_options"] !== null ? body["stream_options"] : {};
   // Without alternatives, it would return no probabilities at all.
   const more = logprobs === 0 ? { logprobs: 1 } : {};
-  return { ...body, ...more, stream: true, stream_options: { ...options, include_usage: true }, return_progress: true };
+  // By itself, it would also continue the message, but repeat it.
+  const continued = continues
+    ? { add_generation_prompt: false, continue_final_message: body["continue_final_message"] || true }
+    : {};
+  return {
+    ...{ ...body, ...more, ...continued, stream: true, return_progress: true },
+    stream_options: { ...options, include_usage: true },
+  };
 }
 
 /**

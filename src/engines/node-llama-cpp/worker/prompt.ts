@@ -35,9 +35,10 @@ export class Prompts {
     const effort = textOf(body, "reasoning_effort");
     const last = messages.at(-1);
     // An answer that has begun is continued: the template ends where the model's own words would start.
-    const begun = last?.role === "assistant" && flagOf(body, "add_generation_prompt") !== true ? last.content : null;
-    if (begun !== null && messages.at(-2)?.role === "assistant")
-      throw invalid("Cannot have 2 or more assistant messages at the end of the list.");
+    const begun =
+      last?.role === "assistant" && !hasCalls(last) && flagOf(body, "add_generation_prompt") !== true
+        ? last.content
+        : null;
     try {
       const text = this.#template.render({
         messages: begun === null ? messages : messages.slice(0, -1),
@@ -121,6 +122,8 @@ function templateOf(text: string): Template {
     throw new Error(`chat template of the model: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
+
+const hasCalls = ({ tool_calls: calls }: Message): boolean => Array.isArray(calls) && calls.length > 0;
 
 const isTokenList = (value: unknown): value is number[] =>
   Array.isArray(value) && value.length > 0 && value.every((id) => Number.isInteger(id) && id >= 0);

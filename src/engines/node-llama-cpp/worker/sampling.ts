@@ -53,7 +53,7 @@ const neutralValues: Readonly<Record<string, readonly unknown[]>> = {
   t_max_predict_ms: [-1],
   response_fields: [],
   backend_sampling: [false],
-  continue_final_message: [false],
+  continue_final_message: [false, true, "content"],
   reasoning_format: ["none", "auto"],
   reasoning_budget_tokens: [-1],
   thinking_budget_tokens: [-1],

@@ -1,6 +1,5 @@
 import type { AssistantError } from "../../../core/errors.ts";
 import type { JsonObject } from "../../../core/inference.ts";
-import { Prefill } from "../../canonical/prefill.ts";
 import { renamedError } from "../../canonical/renamed.ts";
 import { isObject, isString } from "../../canonical/rules.ts";
 import { type ContentFrame, onlyContentOf } from "../../front/splicer.ts";
@@ -25,12 +24,10 @@ export class MessageTranslator implements AnswerTranslator {
   #started = false;
   #open: Source | null = null;
   #blocks = 0;
-  readonly #prefill: Prefill;
 
   constructor(asked: Translated) {
     this.#asked = asked;
     this.#ending = new Ending(asked.json["max_tokens"]);
-    this.#prefill = new Prefill(asked.prefill);
   }
 
   chunk(chunk: JsonObject): string {
@@ -39,13 +36,12 @@ export class MessageTranslator implements AnswerTranslator {
     let out = this.#started ? (progress === undefined ? "" : PING) : this.#start(chunk as Chunk);
     const said = choices?.[0]?.delta;
     if (said?.reasoning_content) out += this.#think(said.reasoning_content);
-    if (said?.content) out += this.#text(this.#prefill.rest(said.content));
+    if (said?.content) out += this.#delta("text", { type: "text_delta", text: said.content });
     for (const call of said?.tool_calls ?? []) out += this.#call(call);
     return out;
   }
 
   likewise(chunk: JsonObject): ContentFrame | null {
-    // A block of text is open, so the part that the answer may repeat is over.
     if (this.#open !== "text" || onlyContentOf(chunk) === null) return null;
     const parts = this.#delta("text", { type: "text_delta", text: "?" }).split("?");
     const [before, after] = parts.map((part) => Buffer.from(part)) as [Buffer, Buffer];
@@ -54,10 +50,8 @@ export class MessageTranslator implements AnswerTranslator {
 
   end(): string {
     const start = this.#started ? "" : this.#start({});
-    const held = this.#text(this.#prefill.end());
     return (
       start +
-      held +
       this.#close() +
       event({ type: "message_delta", delta: { ...NO_DETAILS, ...this.#ending.delta }, usage: this.#ending.usage }) +
       event({ type: "message_stop" })
@@ -71,7 +65,7 @@ export class MessageTranslator implements AnswerTranslator {
     const content: JsonObject[] = [];
     const thought = said?.reasoning_content ?? "";
     if (thought !== "") content.push({ ...EMPTY.thinking, thinking: this.#asked.hidesThinking ? "" : thought });
-    const text = this.#prefill.rest(said?.content ?? "") + this.#prefill.end();
+    const text = said?.content ?? "";
     if (text !== "") content.push({ type: "text", text, citations: null });
     for (const call of said?.tool_calls ?? []) {
       if (isObject(call.extra_content))
@@ -123,10 +117,6 @@ export class MessageTranslator implements AnswerTranslator {
   #think(thought: string): string {
     if (!this.#asked.hidesThinking) return this.#delta("thinking", { type: "thinking_delta", thinking: thought });
     return this.#open === "thinking" ? "" : this.#close() + this.#begin("thinking", EMPTY.thinking);
-  }
-
-  #text(said: string): string {
-    return said === "" ? "" : this.#delta("text", { type: "text_delta", text: said });
   }
 
   #delta(source: Source, delta: JsonObject): string {

@@ -15,8 +15,6 @@ export class Conversation {
   readonly names = new Map<string, string>();
   /** Where the client has documents other than text. */
   readonly files: string[] = [];
-  /** Text that the answer continues; "": none. */
-  prefill = "";
 
   /** Throws `invalid_request` naming the first wrong part. */
   constructor(system: unknown, messages: unknown) {
@@ -40,7 +38,6 @@ export class Conversation {
     const given = message as Body;
     mustBe(role, given.role, `${at}.role`);
     const blocks = blocksOf(given.content, `${at}.content`);
-    this.prefill = "";
     if (given.role === "assistant") this.#assistant(blocks, at);
     else if (given.role === "user") this.#user(blocks, at);
     else {
@@ -135,7 +132,6 @@ export class Conversation {
           throw unknownBlock(block.type, here);
       }
     }
-    this.prefill = calls.length === 0 ? texts.join("") : "";
     this.#push(
       {
         role: "assistant",

@@ -23,7 +23,6 @@ export interface Translated {
   readonly json: JsonObject;
   /** Paths in `json`, and the client's own fields. */
   readonly names: ReadonlyMap<string, string>;
-  readonly prefill: string;
   /** Where the client has documents other than text. */
   readonly files: readonly string[];
   readonly stops: readonly string[];
@@ -82,7 +81,6 @@ export function translate(body: JsonObject): Translated {
   return {
     json,
     names,
-    prefill: conversation.prefill,
     files: conversation.files,
     stops: stops as string[],
     hidesThinking: isObject(given.thinking) && given.thinking.display === "omitted",

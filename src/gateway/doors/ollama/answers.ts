@@ -1,5 +1,4 @@
 import type { JsonObject } from "../../../core/inference.ts";
-import { Prefill } from "../../canonical/prefill.ts";
 import type { AnswerTranslator } from "../../front/translated-sink.ts";
 import { Metrics } from "./metrics.ts";
 
@@ -86,14 +85,11 @@ export class TextAnswer implements AnswerTranslator {
   readonly #shape: Shape;
   readonly #metrics = new Metrics();
   readonly #calls = new Map<number, Call>();
-  readonly #prefill: Prefill;
   #finish: string | null = null;
 
-  /** `prefill`: the text that the answer continues. */
-  constructor(model: string, shape: Shape, prefill = "") {
+  constructor(model: string, shape: Shape) {
     this.#model = model;
     this.#shape = shape;
-    this.#prefill = new Prefill(prefill);
   }
 
   head(headers: readonly string[]): void {
@@ -105,7 +101,7 @@ export class TextAnswer implements AnswerTranslator {
     const said = choice?.delta ?? {};
     for (const part of said.tool_calls ?? []) this.#addCall(part);
     const piece: Piece = {
-      content: this.#prefill.rest(said.content ?? choice?.text ?? ""),
+      content: said.content ?? choice?.text ?? "",
       thinking: said.reasoning_content ?? "",
       // Complete once nothing more arrives: a call is sent in one piece.
       calls: choice?.finish_reason ? this.#takeCalls() : [],
@@ -119,7 +115,7 @@ export class TextAnswer implements AnswerTranslator {
   }
 
   end(): string {
-    return this.#line({ ...this.#shape({ ...NOTHING, content: this.#prefill.end() }), ...this.#ending() });
+    return this.#line({ ...this.#shape(NOTHING), ...this.#ending() });
   }
 
   whole(answer: JsonObject): JsonObject {
@@ -129,8 +125,7 @@ export class TextAnswer implements AnswerTranslator {
     this.#metrics.add(answer, false);
     this.#finish = choice?.finish_reason ?? null;
     const logprobs = logprobsOf(choice?.logprobs ?? null);
-    const text = this.#prefill.rest(content ?? choice?.text ?? "") + this.#prefill.end();
-    const piece = { content: text, thinking: thinking ?? "", calls: this.#takeCalls() };
+    const piece = { content: content ?? choice?.text ?? "", thinking: thinking ?? "", calls: this.#takeCalls() };
     return {
       ...opening(this.#model),
       ...this.#shape(piece),

@@ -19,14 +19,6 @@ export function chatMessages(messages: readonly unknown[]): readonly unknown[] {
   );
 }
 
-/** The text of the last message, if it is an assistant's: the answer continues it. */
-export function prefillOf(messages: readonly unknown[]): string {
-  const last = messages.at(-1);
-  return isObject(last) && last.role === "assistant" && isString(last.content) && !isGiven(last.tool_calls)
-    ? last.content
-    : "";
-}
-
 function chatMessage(message: Body, at: string, calls: OpenCalls): JsonObject {
   const role = isString(message.role) ? message.role.toLowerCase() : message.role;
   const content = contentOf(message.content ?? "", message.images, at);

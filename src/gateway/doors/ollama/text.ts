@@ -5,7 +5,7 @@ import type { DecodedBody } from "../../front/door.ts";
 import { translatedSink } from "../../front/translated-sink.ts";
 import { chatShape, generateShape, opening, TextAnswer } from "./answers.ts";
 import { canonical, flagOf, isGiven, refuse, schemaOf, textOf } from "./fields.ts";
-import { chatMessages, contentOf, prefillOf } from "./messages.ts";
+import { chatMessages, contentOf } from "./messages.ts";
 import { findModel } from "./names.ts";
 import { optionFields } from "./options.ts";
 import type { OllamaOptions } from "./ports.ts";
@@ -22,7 +22,6 @@ export function decodeChat(bytes: Buffer, options: OllamaOptions): DecodedBody {
   if (!Array.isArray(messages)) throw invalid("messages", `"messages" must be a list; found ${shown(messages)}.`);
   return decodeText(json, options, {
     isEmpty: messages.length === 0,
-    prefill: prefillOf(messages),
     shape: chatShape,
     operation: "chat",
     prompt: () => ({ messages: chatMessages(messages), ...(isGiven(json["tools"]) ? { tools: json["tools"] } : {}) }),
@@ -69,15 +68,13 @@ function generateMessages(json: JsonObject, prompt: string): readonly unknown[] 
 interface TextRequest {
   /** Without a prompt, the model is only loaded or unloaded. */
   readonly isEmpty: boolean;
-  /** The message that the answer continues. */
-  readonly prefill?: string;
   readonly shape: typeof chatShape;
   readonly operation: "chat" | "completion";
   readonly prompt: () => JsonObject;
 }
 
 function decodeText(json: JsonObject, options: OllamaOptions, request: TextRequest): DecodedBody {
-  const { operation, shape, isEmpty, prefill } = request;
+  const { operation, shape, isEmpty } = request;
   const written = textOf(json, "model");
   const model = findModel(options.directory, written);
   const streamed = flagOf(json, "stream", true);
@@ -97,8 +94,7 @@ function decodeText(json: JsonObject, options: OllamaOptions, request: TextReque
   const wire = operation === "chat" ? "openai.chat" : "openai.completion";
   const decoded = { ...canonical(operation, fields), operation, wire } as const;
   const name = written === "" ? decoded.model : written;
-  const translate = (client: AnswerSink): AnswerSink =>
-    translatedSink(client, streamed, new TextAnswer(name, shape, prefill));
+  const translate = (client: AnswerSink): AnswerSink => translatedSink(client, streamed, new TextAnswer(name, shape));
   if (isEmpty) {
     const body = (reason: string): JsonObject => ({
       ...opening(name),

@@ -5,7 +5,10 @@ import { chatShape, generateShape, TextAnswer } from "../../../../src/gateway/do
 const choice = (delta: object, finish: string | null = null, more: object = {}): JsonObject => ({
   choices: [{ index: 0, delta, finish_reason: finish, ...more }],
 });
-const ending = { usage: { prompt_tokens: 5, completion_tokens: 2 }, timings: { prompt_ms: 1.5, predicted_ms: 2.5 } };
+const ending = {
+  usage: { prompt_tokens: 5, completion_tokens: 2 },
+  timings: { prompt_ms: 1.5, predicted_ms: 2.5 },
+};
 const lines = (answer: TextAnswer, chunks: readonly JsonObject[]): JsonObject[] =>
   [...chunks.map((chunk) => answer.chunk(chunk)), answer.end()]
     .join("")
@@ -40,31 +43,6 @@ test("a stream has a line for each piece, and the engine's figures at its end, i
     eval_duration: 2_500_000,
   });
   expect(Date.parse(String(got[0]?.["created_at"]))).not.toBeNaN();
-});
-
-describe("what an answer goes on from is not said again", () => {
-  test("in a stream, whose pieces it may end within", () => {
-    const got = lines(new TextAnswer("smol", chatShape, "The sea"), [
-      choice({ content: "The" }),
-      choice({ content: " sea is" }),
-      choice({ content: " wide" }),
-      choice({}, "stop"),
-    ]);
-    expect(got.map((line) => (line["message"] as { content: string }).content)).toEqual([" is", " wide", ""]);
-  });
-
-  test("in one piece", () => {
-    const message = { role: "assistant", content: "The sea is wide" };
-    const answer = new TextAnswer("smol", chatShape, "The sea");
-    expect(answer.whole({ choices: [{ index: 0, message, finish_reason: "stop" }] })).toMatchObject({
-      message: { content: " is wide" },
-    });
-  });
-
-  test("but for an engine that does not say it, of which nothing is taken", () => {
-    const got = lines(new TextAnswer("smol", chatShape, "The sea"), [choice({ content: "The" }), choice({}, "stop")]);
-    expect(got.at(-1)).toMatchObject({ message: { content: "The" }, done: true });
-  });
 });
 
 test("reasoning is the message's thinking", () => {
