@@ -20,6 +20,7 @@ export function decodeChat(bytes: Buffer, options: OllamaOptions): DecodedBody {
   const { json } = parseBody(bytes);
   const { messages = [] } = json;
   if (!Array.isArray(messages)) throw invalid("messages", `"messages" must be a list; found ${shown(messages)}.`);
+  if (messages.length === 0) refuseUnknown(json, "messages");
   return decodeText(json, options, {
     isEmpty: messages.length === 0,
     shape: chatShape,
@@ -49,6 +50,7 @@ export function decodeGenerate(bytes: Buffer, options: OllamaOptions): DecodedBo
   refuse(json, "system", "Leave `raw` out, or write it into the prompt.", isRaw && textOf(json, "system") !== "");
   for (const name of ["width", "height", "steps"])
     refuse(json, name, "This route only generates text; POST /v1/images/generations generates images.");
+  if (prompt === "") refuseUnknown(json, "prompt");
   const isText = isRaw || suffix !== "";
   return decodeText(json, options, {
     isEmpty: prompt === "",
@@ -57,6 +59,22 @@ export function decodeGenerate(bytes: Buffer, options: OllamaOptions): DecodedBo
     prompt: () =>
       isText ? { prompt, ...(suffix === "" ? {} : { suffix }) } : { messages: generateMessages(json, prompt) },
   });
+}
+
+const KNOWN: ReadonlySet<string> = new Set([
+  ...["model", "messages", "prompt", "suffix", "system", "images", "tools", "format", "raw", "template", "context"],
+  ...["stream", "options", "keep_alive", "think", "logprobs", "top_logprobs", "truncate", "shift", DEBUGGING],
+  ...["width", "height", "steps"],
+]);
+
+/**
+ * Without messages or prompt, a request loads its model and is answered with nothing: if it has an unknown field, that
+ * is where they are. Throws `invalid_request`.
+ */
+function refuseUnknown(json: JsonObject, missing: string): void {
+  const unknown = Object.keys(json).find((name) => !KNOWN.has(name));
+  if (unknown !== undefined)
+    throw invalid(unknown, `The field "${unknown}" is unknown, and the request has no "${missing}".`);
 }
 
 function generateMessages(json: JsonObject, prompt: string): readonly unknown[] {

@@ -202,6 +202,14 @@ describe("/api/generate", () => {
   ])("refuses %j", (fields, param) => {
     expect(() => generate(fields)).toThrow(expect.objectContaining({ param }));
   });
+  test("refuses an unknown field where it would only load the model", () => {
+    const wrong = { model: "m", message: [{ role: "user", content: "Hello" }] };
+    expect(() => decodeChat(bytes(wrong), options)).toThrow(expect.objectContaining({ param: "message" }));
+    expect(() => decodeGenerate(bytes({ model: "m", promt: "Hello" }), options)).toThrow(
+      expect.objectContaining({ param: "promt", message: expect.stringContaining('no "prompt"') }),
+    );
+    expect(decodeChat(bytes({ model: "m", keep_alive: "5m", messages: [] }), options)).toHaveProperty("answer");
+  });
   test.each([{ context: [] }, { template: "" }, { context: null }])("takes %j, which asks for nothing", (fields) => {
     expect(generate(fields)).toHaveProperty("messages");
   });
