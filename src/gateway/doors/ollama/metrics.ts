@@ -5,6 +5,7 @@ const nanoseconds = (milliseconds: number): number => Math.max(0, Math.round(mil
 
 interface Usage {
   readonly prompt_tokens?: number;
+  readonly prompt_tokens_details?: { readonly cached_tokens?: number | null } | null;
   readonly completion_tokens?: number;
 }
 
@@ -41,7 +42,8 @@ export class Metrics {
 
   get fields(): JsonObject {
     const now = performance.now();
-    const { prompt_tokens: prompt, completion_tokens: completion } = this.#usage;
+    const { prompt_tokens: prompt, prompt_tokens_details: details, completion_tokens: completion } = this.#usage;
+    const cached = details?.cached_tokens ?? null;
     const beganAt = this.#startedAt + this.#waitedMs;
     const firstAt = this.#firstAt ?? beganAt;
     const { prompt_ms: promptMs = this.#firstAt === null ? null : firstAt - beganAt } = this.#timings;
@@ -50,6 +52,7 @@ export class Metrics {
       total_duration: nanoseconds(now - this.#startedAt),
       load_duration: nanoseconds(this.#waitedMs),
       ...(prompt === undefined ? {} : { prompt_eval_count: prompt }),
+      ...(cached === null ? {} : { prompt_eval_cached_count: cached }),
       ...(promptMs === null ? {} : { prompt_eval_duration: nanoseconds(promptMs) }),
       ...(completion === undefined ? {} : { eval_count: completion }),
       eval_duration: nanoseconds(predictedMs),

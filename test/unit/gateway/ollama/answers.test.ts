@@ -6,7 +6,7 @@ const choice = (delta: object, finish: string | null = null, more: object = {}):
   choices: [{ index: 0, delta, finish_reason: finish, ...more }],
 });
 const ending = {
-  usage: { prompt_tokens: 5, completion_tokens: 2 },
+  usage: { prompt_tokens: 5, completion_tokens: 2, prompt_tokens_details: { cached_tokens: 3 } },
   timings: { prompt_ms: 1.5, predicted_ms: 2.5 },
 };
 const lines = (answer: TextAnswer, chunks: readonly JsonObject[]): JsonObject[] =>
@@ -38,6 +38,7 @@ test("a stream has a line for each piece, and the engine's figures at its end, i
     done_reason: "stop",
     load_duration: 20_000_000,
     prompt_eval_count: 5,
+    prompt_eval_cached_count: 3,
     prompt_eval_duration: 1_500_000,
     eval_count: 2,
     eval_duration: 2_500_000,
