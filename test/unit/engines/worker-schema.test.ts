@@ -3,12 +3,18 @@ import { grammarSchema } from "../../../src/engines/node-llama-cpp/worker/schema
 
 describe("JSON Schemas for grammars", () => {
   test("annotations are dropped, limits kept", () => {
+    const annotations = { $schema: "x", title: "T", description: "d", "x-order": 1, contentMediaType: "text/plain" };
+    expect(grammarSchema({ ...annotations, type: "string", minLength: 1, maxLength: 3 })).toEqual({
+      ...{ type: "string", minLength: 1, maxLength: 3 },
+    });
+  });
+
+  test("a union with a discriminator, as Pydantic writes it, is a union", () => {
+    const kind = (name: string) => ({ type: "object", properties: { kind: { const: name } }, required: ["kind"] });
     expect(
-      grammarSchema({ $schema: "x", title: "T", type: "string", description: "d", minLength: 1, maxLength: 3 }),
-    ).toEqual({
-      type: "string",
-      minLength: 1,
-      maxLength: 3,
+      grammarSchema({ oneOf: [kind("cat"), kind("dog")], discriminator: { propertyName: "kind", mapping: {} } }),
+    ).toMatchObject({
+      oneOf: [{ properties: { kind: { enum: ["cat"] } } }, { properties: { kind: { enum: ["dog"] } } }],
     });
   });
 

@@ -4,35 +4,13 @@ import { type Body, isObject } from "./fields.ts";
 
 type Loose = Record<string, unknown>;
 
-/** Says nothing about which values fit. */
-const annotations = new Set([
-  "title",
-  "description",
-  "default",
-  "examples",
-  "$schema",
-  "$id",
-  "$comment",
-  "deprecated",
-  "readOnly",
-  "writeOnly",
-  "strict",
+/** Keywords that restrict values and that the grammar cannot follow. All other unknown ones are annotations. */
+const unenforced = new Set([
+  ...["pattern", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"],
+  ...["uniqueItems", "contains", "minContains", "maxContains", "additionalItems", "unevaluatedItems"],
+  ...["patternProperties", "propertyNames", "dependentRequired", "dependentSchemas", "dependencies"],
+  ...["unevaluatedProperties", "allOf", "not", "if", "then", "else", "$dynamicRef", "$recursiveRef"],
 ]);
-const kept = new Set(["minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"]);
-const handled = new Set([
-  "type",
-  "enum",
-  "const",
-  "anyOf",
-  "oneOf",
-  "properties",
-  "required",
-  "additionalProperties",
-  "items",
-  "prefixItems",
-  "format",
-]);
-const references = new Set(["$ref", "$defs", "definitions"]);
 const scalarTypes = new Set(["string", "number", "integer", "boolean", "null"]);
 const formats = new Set(["date-time", "date", "time"]);
 
@@ -57,11 +35,8 @@ function convert(schema: unknown, at: string): Loose {
   if (schema === true) return anything;
   if (!isObject(schema))
     throw invalid(`The JSON Schema has ${JSON.stringify(schema)} at ${at}, where a schema is required.`);
-  for (const keyword of Object.keys(schema)) {
-    if (!annotations.has(keyword) && !kept.has(keyword) && !handled.has(keyword) && !references.has(keyword)) {
-      throw unsupported(`The JSON Schema keyword \`${keyword}\` (at ${at})`);
-    }
-  }
+  const refused = Object.keys(schema).find((keyword) => unenforced.has(keyword));
+  if (refused !== undefined) throw unsupported(`The JSON Schema keyword \`${refused}\` (at ${at})`);
   const defs = { ...definitions(schema.definitions, at), ...definitions(schema.$defs, at) };
   return { ...body(schema, at), ...(Object.keys(defs).length > 0 ? { $defs: defs } : {}) };
 }
