@@ -51,8 +51,7 @@ function checkMessage(message: unknown, index: number): unknown {
   const { content } = message;
   if (Array.isArray(content))
     for (let part = 0; part < content.length; part++) checkPart(content[part], `messages[${index}].content[${part}]`);
-  else if (!isString(content)) checkNoContent(message, index);
-  let kept = message;
+  let kept = isString(content) || Array.isArray(content) ? message : withoutContent(message, index);
   for (const name of NULLABLE) {
     const value = message[name];
     if (value === undefined) continue;
@@ -65,9 +64,14 @@ function checkMessage(message: unknown, index: number): unknown {
   return kept;
 }
 
-/** An assistant message may have tool calls instead of content. */
-function checkNoContent({ role, content }: Body, index: number): void {
-  if (role === "assistant" && (content === undefined || content === null)) return;
+/**
+ * An assistant message may have tool calls instead of content. After an empty answer it has neither; llama-server
+ * requires the field, which many clients leave out where it is null.
+ */
+function withoutContent(message: Body, index: number): Body {
+  const { role, content } = message;
+  if (role === "assistant" && content === null) return message;
+  if (role === "assistant" && content === undefined) return { ...message, content: null };
   const at = `messages[${index}].content`;
   throw invalid(at, `${at} must be a string or an array of parts; found ${shown(content)}.`);
 }

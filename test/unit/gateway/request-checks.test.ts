@@ -163,6 +163,13 @@ describe("engines get", () => {
     expect(JSON.stringify(sent("chat", { messages }))).not.toMatch(/name|tool_call|reasoning/);
   });
 
+  test("an assistant's message without content, which llama-server requires", () => {
+    const { messages } = sent("chat", { messages: [{ role: "assistant", reasoning_content: "Hm." }, user] }) as {
+      messages: object[];
+    };
+    expect(messages).toEqual([{ role: "assistant", content: null, reasoning_content: "Hm." }, user]);
+  });
+
   test("tools without nulls", () => {
     const given = { type: "function", function: { name: "f", description: null, parameters: null, strict: null } };
     expect(sent("chat", { tools: [given] })).toMatchObject({ tools: [{ type: "function", function: { name: "f" } }] });
