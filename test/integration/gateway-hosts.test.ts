@@ -22,15 +22,17 @@ async function ask(...lines: readonly string[]): Promise<{ status: number; code:
 
 const models = "GET /v1/models HTTP/1.1";
 
-test.each(["localhost", "LOCALHOST:8080", "chat.localhost", "127.0.0.1", "[::1]:8080", "[::1]", "127.0.0.1:"])(
-  "the host %s is this machine",
-  async (host) => {
-    expect(await ask(models, `Host: ${host}`)).toMatchObject({ status: 200 });
-  },
-);
+test.each([
+  ...["localhost", "LOCALHOST:8080", "chat.localhost", "127.0.0.1", "[::1]:8080", "[::1]", "127.0.0.1:"],
+  ...["host.docker.internal:8080", "host.containers.internal"],
+])("the host %s is this machine", async (host) => {
+  expect(await ask(models, `Host: ${host}`)).toMatchObject({ status: 200 });
+});
 
 test.each([
   "evil.com",
+  "evil.internal",
+  "host.docker.internal.evil.com",
   "evil.com#.localhost",
   "evil.com/.localhost",
   "evil.com?.localhost",

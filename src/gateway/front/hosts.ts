@@ -1,6 +1,9 @@
 import { isIP } from "node:net";
 import { AssistantError } from "../../core/errors.ts";
 
+/** This machine's names in containers. The top-level domain is reserved, so that no web page can have such a name. */
+const IN_CONTAINERS: ReadonlySet<string> = new Set(["host.docker.internal", "host.containers.internal"]);
+
 /**
  * Checks the Host header of a request over loopback. A web page can point its own host name at 127.0.0.1 and then read
  * answers as if they were its own (DNS rebinding); it cannot do that with an IP address or with `localhost`. Throws
@@ -11,7 +14,7 @@ export function checkHost(header: string | undefined, allowed: readonly string[]
   if (header === undefined) return;
   const host = hostName(header);
   if (host === null) throw refused(header, "Send the address that the request goes to, such as 127.0.0.1:8080.");
-  if (host === "localhost" || host.endsWith(".localhost") || isIP(host) !== 0) return;
+  if (host === "localhost" || host.endsWith(".localhost") || isIP(host) !== 0 || IN_CONTAINERS.has(host)) return;
   if (
     allowed.some(
       (name) =>
