@@ -58,7 +58,7 @@ export function messagesOf(instructions: string | null, items: readonly Placed[]
         callsOf(open(at, () => true)).push({
           id: item["call_id"],
           type: "function",
-          function: { name: item["name"], arguments: argumentsOf(item) },
+          function: { name: nameOf(item), arguments: argumentsOf(item) },
         });
         break;
       case "function_call_output":
@@ -81,6 +81,13 @@ export function messagesOf(instructions: string | null, items: readonly Placed[]
   }
   return withoutMereThoughts(messages, places);
 }
+
+/** How the model knows a function of a namespace; null: it has none. */
+export const nameWithin = (namespace: string | null, name: string): string =>
+  namespace === null ? name : `${namespace}__${name}`;
+
+const nameOf = ({ namespace, name }: Item): unknown =>
+  typeof namespace === "string" ? nameWithin(namespace, String(name)) : name;
 
 /** A custom tool is to a model a function of one text. */
 const argumentsOf = ({ type, input, arguments: args }: Item): unknown =>

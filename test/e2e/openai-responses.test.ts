@@ -126,7 +126,11 @@ describe("the Responses API through the official client", () => {
       OpenAI.NotFoundError,
     );
     await expect(
-      client.responses.create({ model: bothEngines[0] ?? "", input: "Hello", tools: [{ type: "web_search" }] }),
+      client.responses.create({
+        model: bothEngines[0] ?? "",
+        input: "Hello",
+        tools: [{ type: "file_search", vector_store_ids: ["vs_1"] }],
+      }),
     ).rejects.toMatchObject({ status: 400, param: "tools[0].type" });
   });
 });

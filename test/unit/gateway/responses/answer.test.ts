@@ -118,6 +118,20 @@ describe("an answer of the Responses API", () => {
     ]);
   });
 
+  it("gives functions of namespaces their own names back", () => {
+    const namespaced = new Map([["fs__read", { namespace: "fs", name: "read" }]]);
+    const told = answerOf({ namespaced });
+    play(
+      told,
+      call(0, { id: "call_a", type: "function", function: { name: "fs__read", arguments: "{}" } }),
+      delta({}, "tool_calls"),
+    );
+    told.answer.finish();
+    expect(told.answer.response.output).toMatchObject([
+      { type: "function_call", call_id: "call_a", namespace: "fs", name: "read", arguments: "{}" },
+    ]);
+  });
+
   it("gives reasoning, text and each of several calls an item, one after the other", () => {
     const told = answerOf();
     play(

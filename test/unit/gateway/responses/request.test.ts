@@ -146,8 +146,29 @@ describe("a request of the Responses API as a chat", () => {
     });
   });
 
+  it("takes a coding agent's tools, and says which of them are available", async () => {
+    const shell = { type: "function", name: "shell", parameters: { type: "object", properties: {} } };
+    const files = { type: "namespace", name: "mcp__fs", description: "Files.", tools: [{ ...shell, name: "read" }] };
+    const { chat, repeated, namespaced } = await read({
+      input: [
+        user,
+        { type: "function_call", call_id: "a", namespace: "mcp__fs", name: "read", arguments: "{}" },
+        { type: "function_call_output", call_id: "a", output: "Nothing." },
+      ],
+      tools: [shell, files, { type: "web_search", external_web_access: false }, { type: "image_generation" }],
+    });
+    expect(chat).toMatchObject({
+      tools: [{ function: { name: "shell" } }, { function: { name: "mcp__fs__read" } }],
+      messages: [user, { tool_calls: [{ function: { name: "mcp__fs__read" } }] }, { role: "tool" }],
+    });
+    expect((repeated["tools"] as readonly JsonObject[]).map(({ name }) => name)).toEqual(["shell", "mcp__fs"]);
+    expect(namespaced.get("mcp__fs__read")).toEqual({ namespace: "mcp__fs", name: "read" });
+  });
+
   it.each<[param: string, fields: JsonObject]>([
-    ["tools[0].type", { tools: [{ type: "web_search" }] }],
+    ["tools[0].type", { tools: [{ type: "code_interpreter" }] }],
+    ["tools[0].tools", { tools: [{ type: "namespace", name: "mcp__fs" }] }],
+    ["tools[0].tools[0]", { tools: [{ type: "namespace", name: "mcp__fs", tools: [{ type: "custom", name: "p" }] }] }],
     ["tool_choice", { tool_choice: { type: "web_search" } }],
     ["input[0].type", { input: [{ type: "computer_call" }] }],
     ["input[0].content[0].type", { input: [{ role: "system", content: [{ type: "input_image", image_url: "x" }] }] }],

@@ -19,6 +19,8 @@ export interface AnswerPlan {
   readonly summarizes: boolean;
   /** Tools whose calls have free text as input. */
   readonly customTools?: readonly string[];
+  /** Functions of namespaces, by the names under which the model knows them. */
+  readonly namespaced?: ReadonlyMap<string, { readonly namespace: string; readonly name: string }>;
   /** Number of earlier items, so that ids are unique. */
   readonly inputItems: number;
   /** Receives each event of the stream; missing: there is no stream. */
@@ -213,7 +215,14 @@ export class ResponseAnswer {
       this.#close("completed");
       const isCustom = this.#plan.customTools?.includes(name) === true;
       const kind = isCustom ? "custom_tool_call" : "function_call";
-      this.#open(kind, { index, id }, { call_id: id ?? `call_${this.#output.length}`, name });
+      this.#open(
+        kind,
+        { index, id },
+        {
+          call_id: id ?? `call_${this.#output.length}`,
+          ...(this.#plan.namespaced?.get(name) ?? { name }),
+        },
+      );
     }
     const growing = this.#growing as unknown as Growing;
     const delta = isString(args) ? args : JSON.stringify(args);

@@ -13,9 +13,9 @@ const item: JsonSchema = {
 };
 const tool: JsonSchema = {
   type: "object",
-  required: ["type", "name"],
+  required: ["type"],
   properties: {
-    type: { enum: ["function", "custom"] },
+    type: { enum: ["function", "custom", "namespace", "web_search", "web_search_preview", "image_generation"] },
     name: { type: "string", minLength: 1 },
     parameters: { type: "object" },
   },

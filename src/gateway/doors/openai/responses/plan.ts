@@ -10,13 +10,13 @@ import { eventText } from "./sink.ts";
  * there may be a stream.
  */
 export function newAnswer(
-  { id, repeated, summarizes, customTools, input, streamed, isBackground }: ResponseRequest,
+  { id, repeated, summarizes, customTools, namespaced, input, streamed, isBackground }: ResponseRequest,
   model: string,
   createdAt: number,
   onEvent: (text: string) => void,
 ): ResponseAnswer {
   return new ResponseAnswer({
-    ...{ id, repeated, summarizes, customTools, model, createdAt },
+    ...{ id, repeated, summarizes, customTools, namespaced, model, createdAt },
     inputItems: input.length,
     ...(streamed || isBackground ? { onEvent: (event) => onEvent(eventText(event)) } : {}),
   });

@@ -8,7 +8,7 @@ import { type Body, invalid } from "../../../canonical/rules.ts";
 import { checkedFields } from "./fields.ts";
 import { itemId, newResponseId } from "./ids.ts";
 import { itemsOf } from "./items.ts";
-import { chatChoice, chatTools, customNames, isCustom } from "./tools.ts";
+import { chatChoice, chatTools, customNames, isAvailable, namespacedNames } from "./tools.ts";
 
 /** A parsed request of the Responses API. */
 export interface ResponseRequest {
@@ -33,6 +33,7 @@ export interface ResponseRequest {
   readonly truncates: boolean;
   /** Names of its tools with free text as input. */
   readonly customTools: readonly string[];
+  readonly namespaced: ReturnType<typeof namespacedNames>;
 }
 
 /** Where earlier responses of the caller are looked up. */
@@ -90,6 +91,7 @@ export async function readRequest(
   const reasoning = fields["reasoning"] as Body | undefined;
   return {
     id,
+    // Throws for tools that are wrong, and so before their names are read.
     chat: { ...others, ...chatFields(fields, streamed || isBackground), messages },
     places,
     input,
@@ -101,6 +103,7 @@ export async function readRequest(
     streamed,
     truncates: fields["truncation"] === "auto",
     customTools: customNames(fields["tools"]),
+    namespaced: namespacedNames(fields["tools"]),
     summarizes: (reasoning?.["summary"] ?? reasoning?.["generate_summary"] ?? null) !== null,
   };
 }
@@ -187,9 +190,13 @@ function repeatedOf(
     temperature: or("temperature", null),
     text: { format: format ?? { type: "text" }, ...(verbosity === null ? {} : { verbosity }) },
     tool_choice: or("tool_choice", "auto"),
-    tools: tools.map((tool) =>
-      isCustom(tool) ? tool : { ...tool, parameters: tool["parameters"] ?? null, strict: tool["strict"] ?? null },
-    ),
+    tools: tools
+      .filter(isAvailable)
+      .map((tool) =>
+        tool["type"] === "function"
+          ? { ...tool, parameters: tool["parameters"] ?? null, strict: tool["strict"] ?? null }
+          : tool,
+      ),
     top_logprobs: or("top_logprobs", 0),
     top_p: or("top_p", null),
     truncation: or("truncation", "disabled"),

@@ -1,5 +1,17 @@
-import { type Body, invalid, isObject, isString, mustBe, oneOf, shown, text } from "../../../canonical/rules.ts";
+import { nameWithin } from "../../../../conversations/messages.ts";
+import {
+  type Body,
+  invalid,
+  isObject,
+  isString,
+  mustBe,
+  oneOf,
+  type Rule,
+  shown,
+  text,
+} from "../../../canonical/rules.ts";
 
+const list: Rule = { passes: Array.isArray, expected: "an array" };
 const FUNCTION = ["name", "description", "parameters", "strict"] as const;
 
 /** A custom tool as seen by the model: a function with one string parameter. */
@@ -10,7 +22,7 @@ const CUSTOM_PARAMETERS = {
   additionalProperties: false,
 };
 
-export const isCustom = (tool: unknown): boolean => isObject(tool) && tool["type"] === "custom";
+const isCustom = (tool: unknown): boolean => isObject(tool) && tool["type"] === "custom";
 
 /** Names of the custom tools. */
 export const customNames = (tools: unknown): readonly string[] =>
@@ -40,22 +52,59 @@ export function customInput(args: string): string {
   }
 }
 
-/** `tools` in OpenAI's chat format. Throws `invalid_request` for built-in tools, which are not available. */
+/** Coding agents declare these in all requests, whatever the server: they are not offered to the model. */
+const UNAVAILABLE: ReadonlySet<unknown> = new Set(["web_search", "web_search_preview", "image_generation"]);
+
+export const isAvailable = (tool: unknown): boolean => !(isObject(tool) && UNAVAILABLE.has(tool["type"]));
+
+/** `tools` in OpenAI's chat format. Throws `invalid_request` for other built-in tools, which are not available. */
 export function chatTools(tools: unknown): readonly Body[] {
   if (!Array.isArray(tools)) throw invalid("tools", `The field "tools" must be an array; found ${shown(tools)}.`);
-  return tools.map((tool, index) => {
+  return tools.flatMap((tool: unknown, index) => {
     const at = `tools[${index}]`;
     if (!isObject(tool)) throw invalid(at, `"${at}" must be an object; found ${shown(tool)}.`);
-    if (isCustom(tool)) return customTool(tool, at);
-    if (tool["type"] !== "function")
-      throw invalid(
-        `${at}.type`,
-        `"${at}.type" must be "function" or "custom", which the client runs itself; found ${shown(tool["type"])}. Built-in tools are not available.`,
-      );
-    mustBe(text, tool["name"], `${at}.name`);
-    const described = FUNCTION.filter((name) => tool[name] !== undefined && tool[name] !== null);
-    return { type: "function", function: Object.fromEntries(described.map((name) => [name, tool[name]])) };
+    if (!isAvailable(tool)) return [];
+    if (isCustom(tool)) return [customTool(tool, at)];
+    if (tool["type"] === "namespace") return functionsOf(tool, at);
+    if (tool["type"] === "function") return [functionTool(tool, null, at)];
+    throw invalid(
+      `${at}.type`,
+      `"${at}.type" must be "function", "custom" or "namespace", which the client runs itself; found ${shown(tool["type"])}. Built-in tools are not available.`,
+    );
   });
+}
+
+function functionTool(tool: Body, namespace: string | null, at: string): Body {
+  mustBe(text, tool["name"], `${at}.name`);
+  const described = FUNCTION.filter((name) => tool[name] !== undefined && tool[name] !== null);
+  const fields = Object.fromEntries(described.map((name) => [name, tool[name]]));
+  return { type: "function", function: { ...fields, name: nameWithin(namespace, tool["name"] as string) } };
+}
+
+function functionsOf({ name, tools }: Body, at: string): readonly Body[] {
+  mustBe(text, name, `${at}.name`);
+  mustBe(list, tools, `${at}.tools`);
+  return (tools as readonly unknown[]).map((tool, index) => {
+    const here = `${at}.tools[${index}]`;
+    if (!isObject(tool) || tool["type"] !== "function")
+      throw invalid(here, `"${here}" must be a function; found ${shown(isObject(tool) ? tool["type"] : tool)}.`);
+    return functionTool(tool, name as string, here);
+  });
+}
+
+/** The functions of namespaces, by the names under which the model knows them. */
+export function namespacedNames(
+  tools: unknown,
+): ReadonlyMap<string, { readonly namespace: string; readonly name: string }> {
+  const names = new Map<string, { readonly namespace: string; readonly name: string }>();
+  for (const tool of Array.isArray(tools) ? tools : [])
+    if (isObject(tool) && tool["type"] === "namespace")
+      for (const { name } of tool["tools"] as readonly Body[])
+        names.set(nameWithin(String(tool["name"]), String(name)), {
+          namespace: String(tool["name"]),
+          name: String(name),
+        });
+  return names;
 }
 
 /** `tool_choice` in OpenAI's chat format, and the remaining tools. Throws `invalid_request`. */
