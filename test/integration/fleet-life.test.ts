@@ -2,6 +2,7 @@ import { access, readdir, readFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import type { LaunchPlan } from "../../src/core/engine.ts";
 import { AssistantError } from "../../src/core/errors.ts";
 import { eventually, isRunning } from "../support/assistant.ts";
 import { callEngine, fakeEngine } from "../support/fake-engine.ts";
@@ -316,13 +317,20 @@ test("the run record lists what runs, and nothing once all is stopped", async ()
 });
 
 test("an engine's file says how many threads it may use: its own at each start, then as many as it is lent", async () => {
-  await using t = await startFleet(fakeEngine());
+  const plans: LaunchPlan[] = [];
+  const engine = fakeEngine((plan) => {
+    plans.push(plan);
+    return {};
+  });
+  await using t = await startFleet(engine);
   const threads = async (): Promise<number> => {
     const [file = ""] = (await readdir(t.dir)).filter((name) => name.endsWith(".threads"));
     return Number(await readFile(join(t.dir, file), "utf8"));
   };
-  await ready(t);
-  expect(await threads()).toBe(1);
+  t.fleet.start({ ...order(), mostThreads: 12 });
+  await reaches(t, "ready");
+  expect(plans[0]).toMatchObject({ threads: 1, lending: { mostThreads: 12 } });
+  expect(Number(await readFile(plans[0]?.lending?.file ?? "", "utf8"))).toBe(1);
   t.fleet.lend("fake@cpu", 12);
   expect(await threads()).toBe(12);
   t.fleet.lend("fake@cpu", 3);
