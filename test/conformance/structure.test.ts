@@ -1,4 +1,7 @@
+import { Ajv } from "ajv";
+import addFormats from "ajv-formats";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { checkSchema } from "../../src/gateway/canonical/schema.ts";
 import { quickChatModelFile } from "../support/model-files.ts";
 import { bothEngines, EngineProcess } from "./engine-process.ts";
 
@@ -94,6 +97,29 @@ describe.each(bothEngines)("structured answers by %s", (id) => {
     expect(status).toBe(400);
     expect(body.error).toMatchObject({ code: 400, type: "invalid_request_error" });
   });
+});
+
+test("formats of strings are followed by llama-server", async () => {
+  await using engine = await EngineProcess.start("llama-server", await quickChatModelFile(), { load: { slots: 1 } });
+  const formats = ["email", "ipv4", "ipv6", "duration", "hostname"];
+  const given = {
+    type: "object",
+    properties: {
+      ...Object.fromEntries(formats.map((format) => [format, { type: "string", format }])),
+      day: { type: "string", format: "date", pattern: "^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9])$" },
+    },
+    required: [...formats, "day"],
+    additionalProperties: false,
+  };
+  const { body } = await engine.post("/v1/chat/completions", {
+    messages,
+    max_tokens: 700,
+    temperature: 0,
+    response_format: { type: "json_schema", json_schema: { name: "formats", schema: checkSchema(given, "schema") } },
+  });
+  const isValid = addFormats.default(new Ajv()).compile(given);
+  const value: unknown = JSON.parse(body.choices[0].message.content);
+  expect([value, isValid(value)]).toEqual([value, true]);
 });
 
 describe.each(bothEngines)("a model's own sampling settings with %s", (id) => {

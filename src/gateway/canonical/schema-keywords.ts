@@ -1,3 +1,4 @@
+import { FORMAT_PATTERNS, type FormatPattern } from "./format-patterns.ts";
 import { toGrammarPattern, UnsupportedPattern } from "./pattern.ts";
 import { type Body, invalid, isObject, isString, shown } from "./rules.ts";
 
@@ -72,17 +73,19 @@ function isOfType(value: unknown, type: unknown): boolean {
 
 export function checkText(schema: Body, said: readonly string[], at: string): Body {
   const { pattern, format } = schema;
-  const [first, second] = said.filter(
-    (name) =>
-      ["pattern", "format"].includes(name) ||
-      (["minLength", "maxLength"].includes(name) && (pattern ?? format) !== undefined),
-  );
-  if (second !== undefined) throw unenforced(`${at}.${second}`, second, `beside ${first}`);
+  const written = isString(format) ? FORMAT_PATTERNS[format] : undefined;
+  if (pattern === undefined && written !== undefined && allowsLengths(schema, written))
+    return { ...schema, pattern: toGrammarPattern(written.pattern) };
+  // Beside a pattern, a format is an annotation: generators write both for the same thing.
+  const form = ["pattern", "format"].find((name) => said.includes(name));
+  const bound = said.find((name) => name === "minLength" || name === "maxLength");
+  if (form !== undefined && bound !== undefined) throw unenforced(`${at}.${bound}`, bound, `beside ${form}`);
   boundsOf(schema, "minLength", "maxLength", at);
-  if (format !== undefined && !(isString(format) && FORMATS.test(format))) {
+  if (form === "format" && !(isString(format) && FORMATS.test(format))) {
+    const formats = ["date", "time", "date-time", ...Object.keys(FORMAT_PATTERNS)].join(", ");
     throw invalid(
       `${at}.format`,
-      `The JSON Schema keyword "format" cannot be enforced for ${shown(format)}, at "${at}.format"; date, time, date-time and uuid can.`,
+      `The JSON Schema keyword "format" cannot be enforced for ${shown(format)}, at "${at}.format"; ${formats} and uuid can.`,
     );
   }
   if (pattern === undefined) return schema;
@@ -97,6 +100,14 @@ export function checkText(schema: Body, said: readonly string[], at: string): Bo
       `The JSON Schema keyword "pattern" cannot be enforced for this pattern, at "${at}.pattern": ${error.message}.`,
     );
   }
+}
+
+/** Whether all strings of a format have a length that the schema allows. */
+function allowsLengths(
+  { minLength: least = 0, maxLength: most = Number.POSITIVE_INFINITY }: Body,
+  { shortest, longest }: FormatPattern,
+): boolean {
+  return typeof least === "number" && least <= shortest && typeof most === "number" && most >= longest;
 }
 
 export function checkInteger(schema: Body, said: readonly string[], at: string): Body {

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { type Body, invalid, isObject, isString, shown } from "./rules.ts";
 import {
   boundsOf,
@@ -43,8 +44,13 @@ const NEUTRAL: Readonly<Record<string, readonly unknown[]>> = {
   unevaluatedProperties: [false, true],
   unevaluatedItems: [true],
   propertyNames: [true],
-  additionalItems: [true],
+  // A grammar has exactly as many items as a list of them.
+  additionalItems: [true, false],
 };
+
+/** Names of properties are always strings, which Zod writes. */
+const isNeutral = (name: string, value: unknown): boolean =>
+  NEUTRAL[name]?.includes(value) === true || (name === "propertyNames" && isDeepStrictEqual(value, { type: "string" }));
 
 class SchemaReader {
   readonly #root: Body;
@@ -72,9 +78,7 @@ class SchemaReader {
   #schema(value: unknown, at: string): Body {
     const schema = schemaOf(value, at);
     this.#seen.add(schema);
-    const said = CONSTRAINTS.filter(
-      (name) => schema[name] !== undefined && !(NEUTRAL[name]?.includes(schema[name]) ?? false),
-    );
+    const said = CONSTRAINTS.filter((name) => schema[name] !== undefined && !isNeutral(name, schema[name]));
     const read = this.#kind(schema, said, at);
     const defined = ["$defs", "definitions"].filter((name) => isObject(schema[name]));
     const definitions = defined.map((name) => [name, this.#each(schema[name] as Body, `${at}.${name}`)] as const);
@@ -236,7 +240,8 @@ class SchemaReader {
     });
   }
 
-  #array(schema: Body, said: readonly string[], at: string): Body {
+  #array(given: Body, said: readonly string[], at: string): Body {
+    const schema = withoutRest(given);
     const { items, prefixItems } = schema;
     refuse(
       said,
@@ -247,16 +252,16 @@ class SchemaReader {
       throw unenforced(`${at}.prefixItems`, "prefixItems", "beside items");
     const [least, most] = boundsOf(schema, "minItems", "maxItems", at);
     const name = items === undefined ? "prefixItems" : "items";
-    const given = items ?? prefixItems;
-    if (given === undefined) return schema;
-    if (!Array.isArray(given)) return merged(schema, { [name]: this.#schema(given, `${at}.${name}`) });
+    const list = items ?? prefixItems;
+    if (list === undefined) return schema;
+    if (!Array.isArray(list)) return merged(schema, { [name]: this.#schema(list, `${at}.${name}`) });
     // A grammar has exactly so many.
-    if (least > given.length) throw unenforced(`${at}.minItems`, "minItems", `next to ${name}, which has fewer`);
-    if (most < given.length) throw unenforced(`${at}.maxItems`, "maxItems", `next to ${name}, which has more`);
+    if (least > list.length) throw unenforced(`${at}.minItems`, "minItems", `next to ${name}, which has fewer`);
+    if (most < list.length) throw unenforced(`${at}.maxItems`, "maxItems", `next to ${name}, which has more`);
     return withList(
       schema,
       name,
-      given.map((item, index) => this.#schema(item, `${at}.${name}[${index}]`)),
+      list.map((item, index) => this.#schema(item, `${at}.${name}[${index}]`)),
     );
   }
 
@@ -302,6 +307,14 @@ class SchemaReader {
     for (const schema of this.#parts.keys()) visit(schema);
   }
 }
+
+/** Without `items: false`, which closes a tuple: a grammar has no further items, and takes `items` before `prefixItems`. */
+export function withoutRest(schema: Body): Body {
+  if (schema.items !== false || !Array.isArray(schema.prefixItems)) return schema;
+  const { items: _, ...rest } = schema;
+  return rest;
+}
+
 function schemaOf(value: unknown, at: string): Body {
   if (isObject(value)) return value;
   throw invalid(at, `"${at}" must be a JSON Schema, an object; found ${shown(value)}.`);

@@ -15,7 +15,7 @@ import {
   shown,
   text,
 } from "./rules.ts";
-import { checkSchema } from "./schema.ts";
+import { checkSchema, withoutRest } from "./schema.ts";
 
 const functionType = oneOf("function");
 const MAX_NAME = 256;
@@ -113,21 +113,21 @@ export const tools: DescribedRule = {
 const HOLDERS = ["properties", "$defs", "definitions", "anyOf", "oneOf", "allOf", "prefixItems"];
 
 /**
- * A schema with `{}` for each schema that is `true`, which generators write for "anything" and engines do not accept;
- * itself if there is none.
+ * A schema with `{}` for each schema that is `true`, which generators write for "anything", and without `items: false`;
+ * engines accept neither. Itself if there is none.
  */
-function withoutTrue(schema: unknown): unknown {
+function withoutBooleans(schema: unknown): unknown {
   if (schema === true) return {};
   if (!isObject(schema)) return schema;
-  let result: Body = schema;
+  let result: Body = withoutRest(schema);
   const set = (name: string, value: unknown): void => {
     if (value !== result[name]) result = { ...result, [name]: value };
   };
-  if (schema.items !== undefined) set("items", withoutTrue(schema.items));
+  if (result.items !== undefined) set("items", withoutBooleans(result.items));
   for (const name of HOLDERS) {
     const held = schema[name];
     if (typeof held !== "object" || held === null) continue;
-    const entries = Object.entries(held).map(([key, value]) => [key, withoutTrue(value)] as const);
+    const entries = Object.entries(held).map(([key, value]) => [key, withoutBooleans(value)] as const);
     if (entries.every(([key, value]) => value === (held as Body)[key])) continue;
     set(name, Array.isArray(held) ? entries.map(([, value]) => value) : Object.fromEntries(entries));
   }
@@ -148,7 +148,7 @@ function checkTool(tool: unknown, index: number): Body {
     else if (value !== undefined) mustBe(rule, value, `${at}.function.${name}`);
   }
   if (given.parameters !== undefined) {
-    const parameters = withoutTrue(given.parameters);
+    const parameters = withoutBooleans(given.parameters);
     if (parameters !== given.parameters) given = { ...given, parameters };
   }
   // Without `strict`, a call's arguments need not follow the schema in OpenAI's API: it is a description.

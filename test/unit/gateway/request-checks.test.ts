@@ -196,6 +196,14 @@ describe("engines get", () => {
     });
   });
 
+  test("schemas of tools without `items: false`, with which Zod closes a tuple", () => {
+    const tuple = { type: "array", prefixItems: [{ type: "string" }], minItems: 1, maxItems: 1 };
+    const parameters = { type: "object", properties: { pair: { ...tuple, items: false } } };
+    const body = sent("chat", { tools: [{ type: "function", function: { name: "f", parameters } }] });
+    expect(body).toMatchObject({ tools: [{ function: { parameters: { properties: { pair: tuple } } } }] });
+    expect(JSON.stringify(body)).not.toContain('"items":false');
+  });
+
   test("an empty object where a function was called with nothing", () => {
     const called = { ...call, function: { name: "f", arguments: "" } };
     expect(sent("chat", { messages: [user, { role: "assistant", tool_calls: [call, called] }] })).toMatchObject({

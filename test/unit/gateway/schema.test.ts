@@ -1,8 +1,13 @@
+import { Ajv } from "ajv";
+import addFormats from "ajv-formats";
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { FORMAT_PATTERNS } from "../../../src/gateway/canonical/format-patterns.ts";
 import { toGrammarPattern } from "../../../src/gateway/canonical/pattern.ts";
 import { checkSchema } from "../../../src/gateway/canonical/schema.ts";
 
 const text = { type: "string" };
+const withFormats = addFormats.default(new Ajv());
 
 describe("what a grammar follows passes as it is", () => {
   test.each<[string, object]>([
@@ -50,6 +55,62 @@ describe("what a grammar follows passes as it is", () => {
   });
 });
 
+describe("what generators of schemas write", () => {
+  test("beside a pattern, a format is an annotation", () => {
+    const email = { type: "string", format: "email", pattern: "^[a-z]+@[a-z]+$" };
+    expect(checkSchema(email, "s")).toEqual({ ...email, pattern: toGrammarPattern(email.pattern) });
+    const prefixed = { type: "string", format: "starts_with", pattern: "^x.*" };
+    expect(checkSchema(prefixed, "s")).toMatchObject({ pattern: expect.stringMatching(/^\^\(x/) });
+  });
+
+  describe.each(Object.entries(FORMAT_PATTERNS))("a pattern stands for the format %s", (format, written) => {
+    test("as llama.cpp writes it", () => {
+      expect(checkSchema({ type: "string", format }, "s")).toEqual({
+        type: "string",
+        format,
+        pattern: toGrammarPattern(written.pattern),
+      });
+    });
+
+    test("and all that it matches has the format and the lengths", () => {
+      const isValid = withFormats.compile({ type: "string", format });
+      fc.assert(
+        fc.property(fc.stringMatching(new RegExp(written.pattern)), (value) => {
+          expect([value, isValid(value)]).toEqual([value, true]);
+          expect(value.length).toBeGreaterThanOrEqual(written.shortest);
+          expect(value.length).toBeLessThanOrEqual(written.longest);
+        }),
+      );
+    });
+  });
+
+  test.each([
+    ["duration", ["P1Y2DT3H", "PT90S", "P2W"]],
+    ["email", ["kim@example.org", "kim.lee+news@mail.example.co.uk"]],
+    ["hostname", ["localhost", "www.example.org"]],
+    ["ipv4", ["192.168.0.255", "0.0.0.0"]],
+    ["ipv6", ["2001:db8:0:0:0:0:0:1"]],
+    ["uri", ["https://example.org", "http://localhost:8080/a/b.html?c=d&e=1"]],
+  ])("the pattern of %s matches common values", (format, values) => {
+    const { pattern } = FORMAT_PATTERNS[format] as { pattern: string };
+    for (const value of values) expect(value).toMatch(new RegExp(pattern));
+  });
+
+  test("Pydantic's limits of the length of a URL hold for all that the pattern matches", () => {
+    const url = { type: "string", format: "uri", minLength: 1, maxLength: 2083 };
+    expect(checkSchema(url, "s")).toMatchObject({ pattern: expect.any(String) });
+  });
+
+  test("Zod's records and tuples", () => {
+    const record = { type: "object", propertyNames: { type: "string" }, additionalProperties: { type: "number" } };
+    expect(checkSchema(record, "s")).toBe(record);
+    const tuple = { type: "array", prefixItems: [text, text], minItems: 2, maxItems: 2 };
+    expect(checkSchema({ ...tuple, items: false }, "s")).toEqual(tuple);
+    const older = { type: "array", items: [text, text], additionalItems: false };
+    expect(checkSchema(older, "s")).toBe(older);
+  });
+});
+
 describe("what it would pass over in silence is refused, with keyword and path", () => {
   test.each<[string, object]>([
     ["s.multipleOf", { type: "integer", multipleOf: 3 }],
@@ -62,7 +123,10 @@ describe("what it would pass over in silence is refused, with keyword and path",
     ["s.not", { not: text }],
     ["s.if", { type: "string", if: text, else: text }],
     ["s.required", { type: "object", required: ["a"] }],
-    ["s.format", { type: "string", format: "email" }],
+    ["s.format", { type: "string", format: "iri" }],
+    ["s.maxLength", { type: "string", format: "email", maxLength: 20 }],
+    ["s.minLength", { type: "string", format: "date", minLength: 1 }],
+    ["s.pattern", { type: "string", format: "date", pattern: "^(?=a)b$" }],
     ["s.minLength", { type: "string", pattern: "^a+$", minLength: 2 }],
     ["s.properties", { anyOf: [text], properties: { a: text } }],
     ["s.minLength", { enum: ["a"], minLength: 3 }],
