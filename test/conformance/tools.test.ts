@@ -109,6 +109,19 @@ describe.each(bothEngines)("tools in prompts of %s", (id) => {
     expect(["C", "F"]).toContain(given.unit);
   });
 
+  test("arguments need not follow what a grammar cannot express, unless the function is strict", async () => {
+    const parameters = {
+      type: "object",
+      properties: { city: { type: "string", maxLength: 12, format: "city" }, days: { type: "number", minimum: 1 } },
+      required: ["city", "days"],
+    };
+    const forecast = { type: "function", function: { name: "get_forecast", parameters } };
+    const { status, body } = await engine.post("/v1/chat/completions", { ...asked, tools: [forecast] });
+    expect(status).toBe(200);
+    const [call] = body.choices[0].message.tool_calls as ToolCall[];
+    expect(JSON.parse(call?.function.arguments ?? "")).toEqual({ city: expect.any(String), days: expect.any(Number) });
+  });
+
   test("the engine says whether its template has a place for tools", async () => {
     const { body } = await engine.get("/props");
     expect(body.chat_template_caps.supports_tools).toBe(true);

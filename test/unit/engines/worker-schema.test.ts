@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { grammarSchema } from "../../../src/engines/node-llama-cpp/worker/schema.ts";
+import { describedSchema, grammarSchema } from "../../../src/engines/node-llama-cpp/worker/schema.ts";
 
 describe("JSON Schemas for grammars", () => {
   test("annotations are dropped, limits kept", () => {
@@ -43,6 +43,13 @@ describe("JSON Schemas for grammars", () => {
     });
   });
 
+  test("what Zod writes for every integer and every record needs no grammar", () => {
+    const { MIN_SAFE_INTEGER: minimum, MAX_SAFE_INTEGER: maximum } = Number;
+    expect(grammarSchema({ type: "integer", minimum, maximum })).toEqual({ type: "integer" });
+    const record = { type: "object", propertyNames: { type: "string" }, additionalProperties: { type: "null" } };
+    expect(grammarSchema(record)).toMatchObject({ additionalProperties: { type: "null" } });
+  });
+
   test.each([
     [{ type: "string", pattern: "^a" }, "pattern"],
     [{ type: "integer", minimum: 3 }, "minimum"],
@@ -55,5 +62,42 @@ describe("JSON Schemas for grammars", () => {
     [{ properties: { a: { properties: { b: { uniqueItems: true } } } } }, "schema.a.b"],
   ])("%j is refused, naming what is in the way", (schema, named) => {
     expect(() => grammarSchema(schema)).toThrow(named);
+  });
+});
+
+describe("schemas that describe the arguments of a tool", () => {
+  test("what a grammar cannot express is left out", () => {
+    const described = {
+      type: "object",
+      properties: {
+        count: { type: "integer", minimum: 1, maximum: 9 },
+        mail: { type: "string", format: "email", pattern: "^a", maxLength: 20 },
+        day: { type: "string", format: "date" },
+        all: { allOf: [{}] },
+        fixed: { const: { a: 1 } },
+        other: { $ref: "other.json" },
+        odd: { type: "thing" },
+        tags: { type: "array", items: { type: "string", pattern: "^t" }, uniqueItems: true },
+      },
+      required: ["count", "ghost"],
+    };
+    const { properties, ...rest } = describedSchema(described) as unknown as { properties: object };
+    expect(rest).toEqual({ type: "object", additionalProperties: false });
+    const anything = grammarSchema({});
+    expect(properties).toEqual({
+      count: { type: "integer" },
+      mail: { type: "string", maxLength: 20 },
+      day: { type: "string", format: "date" },
+      all: anything,
+      fixed: anything,
+      other: anything,
+      odd: anything,
+      tags: { type: "array", items: { type: "string" } },
+    });
+  });
+
+  test("one of which nothing can be used stands for any object", () => {
+    expect(describedSchema({ type: "thing" })).toEqual({ type: "object", additionalProperties: true });
+    expect(describedSchema({})).toEqual({ type: "object", additionalProperties: true });
   });
 });

@@ -16,7 +16,7 @@ import { invalid, unsupported } from "./errors.ts";
 import { type Body, isObject, numberOf, objectOf, textOf, textsOf } from "./fields.ts";
 import type { LoadedModel } from "./model.ts";
 import type { Constraint } from "./reader.ts";
-import { grammarSchema } from "./schema.ts";
+import { describedSchema, grammarSchema } from "./schema.ts";
 import type { ToolRequest } from "./tools.ts";
 
 /** What llama-server uses where neither the request nor the model's configuration says anything. */
@@ -204,9 +204,12 @@ function callGrammars(
   model: LlamaModel,
 ): (constraint: () => Constraint | null) => () => LlamaGrammarEvaluationState | undefined {
   const schemas = new Map(
-    functions.map(({ name, parameters }) => [
+    functions.map(({ name, parameters, isStrict }) => [
       name,
-      compile(() => new SchemaGrammar(llama, grammarSchema(parameters ?? ANY_OBJECT)), `JSON Schema of "${name}"`),
+      compile(
+        () => new SchemaGrammar(llama, (isStrict ? grammarSchema : describedSchema)(parameters ?? ANY_OBJECT)),
+        `JSON Schema of "${name}"`,
+      ),
     ]),
   );
   const grammarOf = (constraint: Constraint): LlamaGrammar | undefined =>

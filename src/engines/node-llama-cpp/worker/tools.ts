@@ -8,6 +8,8 @@ interface ToolFunction {
   readonly name: string;
   /** JSON Schema of its arguments; null: any object. */
   readonly parameters: Body | null;
+  /** Whether arguments must follow the schema exactly. */
+  readonly isStrict: boolean;
 }
 
 export interface ToolRequest {
@@ -38,10 +40,10 @@ function functionOf(tool: unknown, index: number): ToolFunction {
   const described = isObject(tool) && tool.type === "function" ? tool.function : null;
   if (!isObject(described) || typeof described.name !== "string" || described.name === "")
     throw invalid(`Field 'tools[${index}]': must be {"type": "function", "function": {"name": …}}`);
-  const { parameters } = described;
-  if (parameters === undefined || parameters === null) return { name: described.name, parameters: null };
-  if (!isObject(parameters)) throw invalid(`Field 'tools[${index}].function.parameters': must be an object`);
-  return { name: described.name, parameters };
+  const { name, parameters = null, strict } = described;
+  if (parameters !== null && !isObject(parameters))
+    throw invalid(`Field 'tools[${index}].function.parameters': must be an object`);
+  return { name, parameters, isStrict: strict === true };
 }
 
 /** How a template writes calls. */
