@@ -191,6 +191,13 @@ describe("models", () => {
     const { body } = await call("POST", "/api/show", { model: "tiny" });
     expect(body["model_info"]).toMatchObject({ "general.architecture": "llama", "llama.context_length": 4096 });
   });
+  it("need no pull if their weights are here, and no registry knows their name", async () => {
+    for (const model of ["river", "river:latest"])
+      expect((await call("POST", "/api/pull", { model })).lines).toEqual([
+        { status: "pulling manifest" },
+        { status: "success" },
+      ]);
+  });
   it("are not pulled from private addresses, which is the client's mistake", async () => {
     const order = { model: "http://127.0.0.1:1/x.gguf", stream: false };
     expect(await call("POST", "/api/pull", order)).toMatchObject({

@@ -11,7 +11,7 @@ import { flagOf, textOf } from "./fields.ts";
 import { bodyOf, nameOf, requireNamed } from "./named.ts";
 import { findModel, ownName, storeName } from "./names.ts";
 import type { OllamaOptions } from "./ports.ts";
-import { pullOrderOf, pullProgress } from "./pull.ts";
+import { isOnlyHere, pullOrderOf, pullProgress } from "./pull.ts";
 
 /** For keys with the scope `admin`; if there are no keys, for programs of this machine, as Ollama's users expect. */
 const admin = { config: { scope: "admin", announced: true, openOnLoopback: true } } as const;
@@ -28,8 +28,10 @@ export function registerChanges(app: FastifyInstance, options: OllamaOptions): v
 
   app.post("/api/pull", admin, async (request, reply) => {
     const body = bodyOf(request);
-    const order = await pullOrderOf(nameOf(body), orderOf);
-    return await sendProgress(reply, flagOf(body, "stream", true), pullProgress(pulls, order));
+    const name = nameOf(body);
+    const order = await pullOrderOf(name, orderOf);
+    const steps = (await isOnlyHere(name, order, options)) ? nothingToPull() : pullProgress(pulls, order);
+    return await sendProgress(reply, flagOf(body, "stream", true), steps);
   });
   app.post("/api/create", admin, async (request, reply) => {
     const body = bodyOf(request);
@@ -105,6 +107,10 @@ async function sendProgress(
   if (streamed) return await reply.type(LINES).send(Readable.from(linesOf(steps)));
   for await (const _ of steps);
   return await reply.send(SUCCESS);
+}
+
+async function* nothingToPull(): AsyncGenerator<JsonObject> {
+  yield { status: "pulling manifest" };
 }
 
 const SUCCESS = { status: "success" } as const;

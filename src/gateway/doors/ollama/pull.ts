@@ -2,8 +2,10 @@ import { AssistantError, type ErrorCode, isAssistantError } from "../../../core/
 import type { JsonObject } from "../../../core/inference.ts";
 import type { PullOrder } from "../../../models/presets/named.ts";
 import type { PullStatus } from "../../../models/pull-service.ts";
+import { NOT_HERE } from "../../../registry/library.ts";
 import type { PullPort } from "../../ports.ts";
-import { storeName } from "./names.ts";
+import { elsewhere } from "./describe.ts";
+import { findModel, storeName } from "./names.ts";
 import type { OllamaOptions } from "./ports.ts";
 
 /** References that name their source. */
@@ -31,6 +33,21 @@ export async function pullOrderOf(written: string, orderOf: OllamaOptions["order
 /** Null: for other references their own name is fine. */
 const storedAs = (written: string): string | null =>
   /^(?:ollama:|(?:hf\.co|huggingface\.co)\/)/i.test(written) ? storeName(written.replace(/^ollama:/i, "")) : null;
+
+/**
+ * Whether a name that only Ollama's registry could know is that of a configured model which has its weights from
+ * elsewhere, or needs none. Clients pull every model before they use it.
+ */
+export async function isOnlyHere(
+  written: string,
+  { reference }: PullOrder,
+  { directory, library }: OllamaOptions,
+): Promise<boolean> {
+  const model = reference === `ollama:${written}` ? findModel(directory, written) : undefined;
+  if (model === undefined || library === null) return false;
+  const { file, reference: pulled } = (await library.details([model])).get(model.name) ?? NOT_HERE;
+  return (file !== null && pulled?.startsWith("ollama:") !== true) || elsewhere(model)["remote_host"] !== undefined;
+}
 
 /** The progress of a pull in Ollama's format, until it has ended. Rejects with the reason of a failure. */
 export async function* pullProgress(pulls: PullPort, order: PullOrder): AsyncGenerator<JsonObject> {
