@@ -34,7 +34,7 @@ const common = {
   format: { anyOf: [{ enum: ["", "json", null] }, { type: "object", description: "A JSON Schema." }] },
   options,
   keep_alive: { type: ["string", "number", "null"], examples: ["5m", 0, -1] },
-  think: { enum: [true, false, "low", "medium", "high", null] },
+  think: { enum: [true, false, "low", "medium", "high", "max", null] },
   logprobs: FLAG,
   top_logprobs: { type: ["integer", "null"], minimum: 0, maximum: 20 },
 };

@@ -4,7 +4,7 @@ import type { ModelSpec } from "../../../core/model.ts";
 import { invalid, shown } from "../../canonical/rules.ts";
 import { isGiven } from "./fields.ts";
 
-const LEVELS: readonly unknown[] = ["low", "medium", "high"];
+const LEVELS: readonly unknown[] = ["low", "medium", "high", "max"];
 
 /**
  * The fields that turn reasoning on or off. Templates of local models have a variable for it, services have levels.
@@ -13,7 +13,10 @@ const LEVELS: readonly unknown[] = ["low", "medium", "high"];
 export function thinkingFields({ think }: JsonObject, model: ModelSpec | undefined): JsonObject {
   if (!isGiven(think)) return {};
   if (typeof think !== "boolean" && !LEVELS.includes(think))
-    throw invalid("think", `The field "think" must be true, false, "low", "medium" or "high"; found ${shown(think)}.`);
+    throw invalid(
+      "think",
+      `The field "think" must be true, false, "low", "medium", "high" or "max"; found ${shown(think)}.`,
+    );
   const reasons = model?.capabilities["reasoning"];
   if (think === false && reasons === false) return {};
   if (reasons === false)

@@ -89,6 +89,8 @@ describe("think", () => {
       chat_template_kwargs: { enable_thinking: true },
       reasoning_effort: "high",
     });
+    expect(chat({ think: "max" })).toMatchObject({ reasoning_effort: "max" });
+    expect(() => chat({ think: "maximum" })).toThrow(/"high" or "max"; found the string "maximum"/);
   });
   test("is an effort for services", () => {
     expect(chat({ model: "cloud/gpt", think: true })).toMatchObject({ reasoning_effort: "medium" });
