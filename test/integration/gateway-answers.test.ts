@@ -107,6 +107,8 @@ describe("the scheduler", () => {
     [{ "x-request-timeout": "30", "x-assistant-timeout-ms": "1000" }, true, 1_000],
     [{ "x-stainless-timeout": "10" }, false, 11_000],
     [{ "x-stainless-timeout": "10" }, true, null],
+    [{ "x-stainless-timeout": "NOT_GIVEN" }, false, null],
+    [{ "x-stainless-timeout": "None" }, false, null],
   ])("is told the earliest deadline that %o states, streamed: %s", async (headers, stream, expectedMs) => {
     const { url, dispatcher } = await startGateway((socket) => socket.end(jsonAnswer('{"n":1}')));
     const before = steadyClock.now();

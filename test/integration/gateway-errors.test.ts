@@ -265,7 +265,7 @@ test.each([
   ["x-assistant-priority", "101"],
   ["x-assistant-timeout-ms", "soon"],
   ["x-request-timeout", "-1"],
-  ["x-stainless-timeout", "1e3"],
+  ["x-request-timeout", "1e3"],
 ])("the header %s: %s is refused", async (name, value) => {
   const answer = await fetch(running.url + chat, {
     method: "POST",

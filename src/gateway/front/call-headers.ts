@@ -8,8 +8,9 @@ const DEFAULT_PRIORITY = 50;
 const MAX_PRIORITY = 100;
 const MAX_TIMEOUT_MS = 86_400_000;
 const MAX_HOPS_LISTED = 16;
-/** Timeout headers of the official OpenAI clients, and of others: seconds. */
-const SECONDS_HEADERS = ["x-request-timeout", "x-stainless-timeout"] as const;
+/** Of the official clients. Those of Python write what they were given, such as `None` and `NOT_GIVEN`: no timeout. */
+const OFFICIAL = "x-stainless-timeout";
+const SECONDS_HEADERS = ["x-request-timeout", OFFICIAL] as const;
 
 /**
  * The parts of a call that come from headers, the same for every door. Throws `invalid_request`. `priority`: the
@@ -37,11 +38,14 @@ function deadlineOf(headers: IncomingHttpHeaders, streamed: boolean): number | n
   let timeoutMs = integerOf(headers, requestHeaders.timeoutMs, MAX_TIMEOUT_MS) ?? Number.POSITIVE_INFINITY;
   for (const name of SECONDS_HEADERS) {
     const text = headers[name];
-    if (text === undefined || (streamed && name === "x-stainless-timeout")) continue;
+    if (text === undefined || (streamed && name === OFFICIAL)) continue;
     const seconds = typeof text === "string" && /^\d{1,9}(?:\.\d{1,6})?$/.test(text) ? Number(text) : Number.NaN;
-    if (Number.isNaN(seconds)) throw refused(name, "a number of seconds", text);
+    if (Number.isNaN(seconds)) {
+      if (name === OFFICIAL) continue;
+      throw refused(name, "a number of seconds", text);
+    }
     // The official client truncates to whole seconds.
-    timeoutMs = Math.min(timeoutMs, (name === "x-stainless-timeout" ? seconds + 1 : seconds) * 1000);
+    timeoutMs = Math.min(timeoutMs, (name === OFFICIAL ? seconds + 1 : seconds) * 1000);
   }
   return timeoutMs <= MAX_TIMEOUT_MS ? steadyClock.now() + timeoutMs : null;
 }
