@@ -48,6 +48,20 @@ describe.each(bothEngines)("structured answers by %s", (id) => {
     }
   });
 
+  test("a format goes on behind the message that is continued, or is refused", async () => {
+    const { status, body } = await engine.post("/v1/chat/completions", {
+      messages: [...messages, { role: "assistant", content: '{"name":' }],
+      ...{ add_generation_prompt: false, continue_final_message: true },
+      max_tokens: 200,
+      temperature: 0,
+      response_format: { type: "json_schema", json_schema: { name: "person", strict: true, schema: person } },
+    });
+    if (id === "node-llama-cpp") {
+      expect(status).toBe(400);
+      expect(body.error.message).toContain("not supported by the embedded engine");
+    } else expect(Object.keys(JSON.parse(body.choices[0].message.content))).toContain("role");
+  });
+
   test("alternatives, references and nested objects are followed", async () => {
     const schema = {
       type: "object",

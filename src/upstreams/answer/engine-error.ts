@@ -123,11 +123,14 @@ const REQUEST_FAULTS: readonly (readonly [pattern: RegExp, param: string | null]
   [/^Unable to generate parser for this template.*JSON schema error/s, "tools"],
   [/JSON schema (?:conversion failed|error)/, "response_format"],
   [/^Unable to generate parser for this template|^Failed to parse tool call arguments/, "messages"],
-  [/^(tools|tool_choice) param requires/, null],
+  [/^(tools|tool_choice) param requires|^(top_logprobs) requires/, null],
 ];
 
 /** An embedding is computed in one batch, which therefore limits it. */
 const TOO_LARGE = /^input \((\d+) tokens\) is (?:too large to process|larger than the max context size)\D*?(\d+)?\D*$/;
+
+/** llama.cpp's grammars refuse it without an explanation. */
+const UNFIT_BEGINNING = "Failed to initialize samplers: std::exception";
 
 /** llama.cpp looks up a token without checking that it exists. */
 const NO_TOKEN = /^vector::_M_range_check: __n \(which is \d+\) >= this->size\(\) \(which is (\d+)\)/;
@@ -140,6 +143,12 @@ function ofRequest(text: string, asked: Asked): AssistantError | null {
       `The vocabulary of "${asked.model}" has ${size} tokens, numbered from 0; a token beyond them was sent.`,
       { param: asked.operation === "tokenize" ? "tokens" : PROMPT_FIELD[asked.operation] },
     );
+  if (text.startsWith(UNFIT_BEGINNING))
+    return new AssistantError(
+      "invalid_request",
+      "The format or grammar of the answer does not allow the text that the answer is to continue.",
+      { param: PROMPT_FIELD[asked.operation], remedy: "Leave the last message out, or change the format." },
+    );
   const large = TOO_LARGE.exec(text);
   if (large !== null)
     // A batch may be larger than the context of a slot.
@@ -150,7 +159,7 @@ function ofRequest(text: string, asked: Asked): AssistantError | null {
     );
   for (const [pattern, param] of REQUEST_FAULTS) {
     const found = pattern.exec(text);
-    if (found !== null) return badRequest(text, asked, param ?? found[1] ?? undefined);
+    if (found !== null) return badRequest(text, asked, param ?? found[1] ?? found[2]);
   }
   return null;
 }

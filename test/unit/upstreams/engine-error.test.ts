@@ -40,6 +40,8 @@ test.each<[string, string, string | null, Operation?]>([
     "cannot resolve $ref",
     "tools",
   ],
+  ["top_logprobs requires logprobs to be set to true.", "requires logprobs", "top_logprobs"],
+  ["Failed to initialize samplers: std::exception", "the answer is to continue", "messages"],
   ["got exception: Unexpected empty grammar stack after accepting piece: . (30)", "grammar", "grammar"],
 ])(
   "what the request is to blame for is a 400, though the engine calls it 500: %s",

@@ -33,12 +33,8 @@ export class Prompts {
     const tools = toolsOf(body);
     const messages = messagesOf(body).map((message) => withCalls(message, this.tools?.wantsText ?? false));
     const effort = textOf(body, "reasoning_effort");
-    const last = messages.at(-1);
-    // An answer that has begun is continued: the template ends where the model's own words would start.
-    const begun =
-      last?.role === "assistant" && !hasCalls(last) && flagOf(body, "add_generation_prompt") !== true
-        ? last.content
-        : null;
+    // The template ends where the model's own words would start.
+    const begun = continuesMessage(body) ? (messages.at(-1)?.content ?? "") : null;
     try {
       const text = this.#template.render({
         messages: begun === null ? messages : messages.slice(0, -1),
@@ -123,7 +119,12 @@ function templateOf(text: string): Template {
   }
 }
 
-const hasCalls = ({ tool_calls: calls }: Message): boolean => Array.isArray(calls) && calls.length > 0;
+/** Whether the answer continues the last message, an assistant's, instead of beginning a new one. */
+export function continuesMessage(body: Body): boolean {
+  const last: unknown = Array.isArray(body.messages) ? body.messages.at(-1) : undefined;
+  if (!isObject(last) || last.role !== "assistant" || flagOf(body, "add_generation_prompt") === true) return false;
+  return !(Array.isArray(last.tool_calls) && last.tool_calls.length > 0);
+}
 
 const isTokenList = (value: unknown): value is number[] =>
   Array.isArray(value) && value.length > 0 && value.every((id) => Number.isInteger(id) && id >= 0);

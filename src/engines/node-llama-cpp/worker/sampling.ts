@@ -15,6 +15,7 @@ import type { SamplingDefaults } from "../../../core/model.ts";
 import { invalid, unsupported } from "./errors.ts";
 import { type Body, isObject, numberOf, objectOf, textOf, textsOf } from "./fields.ts";
 import type { LoadedModel } from "./model.ts";
+import { continuesMessage } from "./prompt.ts";
 import type { Constraint } from "./reader.ts";
 import { describedSchema, grammarSchema } from "./schema.ts";
 import type { ToolRequest } from "./tools.ts";
@@ -186,6 +187,14 @@ function biasOf(body: Body, model: LlamaModel): TokenBias | null {
 const SchemaGrammar = LlamaJsonSchemaGrammar as unknown as new (llama: Llama, schema: GbnfJsonSchema) => LlamaGrammar;
 
 function grammarOf(body: Body, defaults: SamplingDefaults, llama: Llama): LlamaGrammar | null {
+  const grammar = grammarFor(body, defaults, llama);
+  // It would begin anew behind the text that is continued.
+  if (grammar !== null && continuesMessage(body))
+    throw unsupported("A format or grammar for an answer that continues a message");
+  return grammar;
+}
+
+function grammarFor(body: Body, defaults: SamplingDefaults, llama: Llama): LlamaGrammar | null {
   const given = textOf(body, "grammar") ?? "";
   const schema = requestedSchema(body);
   if (given !== "" && schema !== null) throw invalid("Either 'grammar' or a JSON Schema can be given, not both");
