@@ -56,6 +56,7 @@ export function failureOf(node: string, error: unknown): AssistantError {
     case CANCELLED:
       return make("engine_lost", `The remote server "${node}" gave the request up`, "Send the request again.");
     case UNAVAILABLE:
+      if (isForeign(text)) return otherProgram(node, error);
       return make(
         "node_unavailable",
         `The remote server "${node}" cannot be reached: ${text}`,
@@ -109,7 +110,7 @@ export function transferFailureOf(node: string, error: unknown): AssistantError 
   }
   const broken =
     code === "shutting_down" || [CANCELLED, UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE].includes(status ?? -1);
-  if (!broken) return failureOf(node, error);
+  if (!broken || isForeign(text)) return failureOf(node, error);
   return new AssistantError(
     "node_unavailable",
     `The remote server "${node}" cannot be reached, or closed the connection: ${text}`,
@@ -120,13 +121,33 @@ export function transferFailureOf(node: string, error: unknown): AssistantError 
   );
 }
 
+/** Another program listens there, which answers in another protocol, such as HTTP/1.1. */
+const isForeign = (text: string): boolean => /^Protocol error\b/.test(text);
+
+const otherProgram = (node: string, cause: unknown): AssistantError =>
+  new AssistantError(
+    "node_unavailable",
+    `Expected an Assistant daemon's gRPC service at the address of the remote server "${node}", ` +
+      "but a program listens there that does not speak gRPC",
+    {
+      remedy:
+        "Correct `grpc_addr` of its [[remote_servers]] entry: it is `[server] grpc_addr` of the daemon there, " +
+        "not its HTTP address.",
+      cause,
+    },
+  );
+
 const statusOf = (error: unknown): number | null =>
   typeof (error as ServiceError | null)?.code === "number" ? (error as ServiceError).code : null;
 
 function textOf(error: unknown): string {
   const text = (error as ServiceError | null)?.details || (error instanceof Error ? error.message : String(error));
   // grpc-js wraps the system's reason in messages about its own lookups, which do not help the reader.
-  return /^No connection established\. Last error: (?:Error: )?(.+?)\. Resolution note:/su.exec(text)?.[1] ?? text;
+  return (
+    /^No connection established\. Last error: (?:Error: )?(.+?)(?: \([\dTZ:.-]+\))?\. Resolution note:/su.exec(
+      text,
+    )?.[1] ?? text
+  );
 }
 
 function metadataValue(error: unknown, key: string): string | null {

@@ -1,5 +1,8 @@
+import { createServer as createHttpServer } from "node:http";
+import { type AddressInfo, createServer, type Server } from "node:net";
 import { Metadata, status } from "@grpc/grpc-js";
 import { expect, test } from "vitest";
+import { openChannel } from "../../../src/upstreams/node/channel.ts";
 import { failureOf, isAway, isTimeout, transferFailureOf } from "../../../src/upstreams/node/failure.ts";
 
 const failed = (code: number, details = "why", values: Record<string, string> = {}): Error => {
@@ -75,4 +78,28 @@ test("of a machine that takes no connection the system's own reason is told, and
   expect(failureOf("b", failed(status.UNAVAILABLE, "Name resolution failed for target dns:b")).message).toMatch(
     /Name resolution failed/,
   );
+});
+
+test.each<[string, () => Server]>([
+  ["a web server", () => createHttpServer((_, response) => response.end("<html>"))],
+  ["SSH", () => createServer((socket) => void socket.on("error", () => {}).write("SSH-2.0-OpenSSH_9.2\r\n"))],
+])("%s at the address of a machine is named as a program that does not speak gRPC", async (_, listen) => {
+  const server = listen();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  const channel = await openChannel({ address: { host: "127.0.0.1", port }, apiKey: null });
+  try {
+    const error: unknown = await channel.info(3_000).catch((reason: unknown) => reason);
+    for (const { code, message, remedy } of [failureOf("b", error), transferFailureOf("b", error)]) {
+      expect(code).toBe("node_unavailable");
+      expect(message).toBe(
+        'Expected an Assistant daemon\'s gRPC service at the address of the remote server "b", ' +
+          "but a program listens there that does not speak gRPC",
+      );
+      expect(remedy).toContain("`[server] grpc_addr`");
+    }
+  } finally {
+    channel.close();
+    server.close();
+  }
 });
