@@ -160,7 +160,7 @@ function instanceFinished(turn: Turn, work: Work, instance: InstanceRecord, outc
 function placeInLane(request: RequestRecord, shortestFirst: boolean): void {
   const { facts, model, arrivedAt } = request;
   const { maxWaitMs } = model.queue;
-  request.expectedPrefill = facts.promptTokens - longestCached(model, facts);
+  request.expectedPrefill = Math.max(0, facts.promptTokens - model.prefixes.longest(facts.prefix));
   const prefillMs = model.prefillRate.msFor(request.expectedPrefill);
   request.turnAt = arrivedAt + (shortestFirst ? Math.min(maxWaitMs, SET_BACK * prefillMs) : 0);
   if (facts.deadlineAt === null) return;
@@ -169,10 +169,4 @@ function placeInLane(request: RequestRecord, shortestFirst: boolean): void {
   // A later time is irrelevant: by then no later request goes first any more. Official clients send a timeout of
   // minutes with every request.
   if (startBy <= arrivedAt + maxWaitMs) request.startBy = startBy;
-}
-
-/** Tokens of the longest prefix that any instance holds. */
-function longestCached(model: ModelRecord, { prefix, promptTokens }: RequestFacts): number {
-  for (const { tokens } of model.prefixes.held(prefix)) return Math.min(tokens, promptTokens);
-  return 0;
 }

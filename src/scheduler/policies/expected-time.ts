@@ -44,7 +44,7 @@ export const expectedTime: RoutingPolicy = {
     let open: Candidate | null = null;
     let closed: Candidate | null = null;
     const { prefix, promptTokens } = request.facts;
-    const held = [...model.prefixes.held(prefix)];
+    const held = model.prefixes.held(prefix);
     const found = candidates(model, held, promptTokens, first);
     const beginning = beginningOf(held, promptTokens, found.keys());
     for (const [instance, cachedTokens] of found) {

@@ -7,6 +7,8 @@ interface Holders<Owner> {
   /** Conversations that contain it, over all holders, and those that end with it so far. */
   conversations: number;
   tips: number;
+  /** Conversations that contain it, including those that a request is working on. */
+  uses: number;
 }
 
 export interface HeldPrefix<Owner> {
@@ -25,11 +27,10 @@ export interface InstancePrefixes {
 
 interface Conversation {
   readonly marks: readonly PrefixMark[];
-  /**
-   * For each mark, its holders, so that it can be forgotten without a search among all marks of the model. Empty while
-   * a request is working on it.
-   */
-  holders: readonly Holders<unknown>[];
+  /** For each mark, its holders, so that the marks of the model need not be searched again. */
+  readonly path: readonly Holders<unknown>[];
+  /** False while a request is working on it. */
+  isHeld: boolean;
   readonly tokens: number;
   /** Grows with every use on any instance of the model; below 0 for a loaded conversation that has not been used. */
   readonly use: number;
@@ -81,18 +82,26 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
   #given = 0;
 
   /** The prefixes that have a holder, longest first. */
-  *held(marks: readonly PrefixMark[]): Generator<HeldPrefix<Owner>, void> {
+  held(marks: readonly PrefixMark[]): HeldPrefix<Owner>[] {
+    const found: HeldPrefix<Owner>[] = [];
     for (let index = marks.length - 1; index >= 0; index--) {
-      const mark = marks[index];
-      const holders = mark && this.#holders.get(mark.hash);
-      if (mark !== undefined && holders !== undefined)
-        yield { tokens: mark.tokens, nextTokens: marks[index + 1]?.tokens ?? mark.tokens, holders };
+      const prefix = this.#heldAt(marks, index);
+      if (prefix !== null) found.push(prefix);
     }
+    return found;
+  }
+
+  /** Tokens of the longest prefix that has a holder. */
+  longest(marks: readonly PrefixMark[]): number {
+    return marks.findLast((_, index) => this.#heldAt(marks, index) !== null)?.tokens ?? 0;
   }
 
   /** Tokens of the longest prefix that the instance holds. */
   cachedTokens(owner: Owner, marks: readonly PrefixMark[]): number {
-    for (const prefix of this.held(marks)) if (prefix.holders.counts.has(owner)) return heldTokens(owner, prefix);
+    for (let index = marks.length - 1; index >= 0; index--) {
+      const prefix = this.#heldAt(marks, index);
+      if (prefix?.holders.counts.has(owner)) return heldTokens(owner, prefix);
+    }
     return 0;
   }
 
@@ -105,6 +114,8 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
     const tip = marks[marks.length - 1];
     if (tip === undefined) return null;
     const held = owner.prefixes;
+    // Before anything is forgotten: most of its marks are those of its previous turn.
+    const path = this.#pathOf(marks);
     let previous: PreviousTurn | null = null;
     // A continued conversation replaces its own prefix.
     for (const mark of marks) {
@@ -114,7 +125,7 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
       this.forget(owner, mark.hash);
     }
     this.#uses += 1;
-    held.conversations.set(tip.hash, { marks, holders: [], tokens: promptTokens, use: this.#uses, counted: 0 });
+    held.conversations.set(tip.hash, { marks, path, isHeld: false, tokens: promptTokens, use: this.#uses, counted: 0 });
     held.tokens += promptTokens;
     for (const oldest of held.conversations.keys()) {
       if (held.tokens <= capacityTokens || oldest === tip.hash) break;
@@ -126,8 +137,9 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
   /** The instance has finished with it for now, and holds it for any request. */
   rest(owner: Owner, tip: string): void {
     const conversation = owner.prefixes.conversations.get(tip);
-    if (conversation !== undefined && conversation.holders.length === 0)
-      conversation.holders = this.#hold(owner, conversation.marks);
+    if (conversation === undefined || conversation.isHeld) return;
+    conversation.isHeld = true;
+    this.#hold(owner, conversation.path);
   }
 
   /**
@@ -156,14 +168,17 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
     if (conversation === undefined) return;
     held.conversations.delete(tip);
     held.tokens -= conversation.tokens;
-    const last = conversation.holders[conversation.holders.length - 1];
-    if (last !== undefined) last.tips -= 1;
-    for (const holders of conversation.holders) {
+    const { path, isHeld } = conversation;
+    const last = path[path.length - 1];
+    if (last !== undefined && isHeld) last.tips -= 1;
+    for (const holders of path) {
+      holders.uses -= 1;
+      if (holders.uses === 0) this.#holders.delete(holders.hash);
+      if (!isHeld) continue;
       const left = (holders.counts.get(owner) ?? 1) - 1;
       holders.conversations -= 1;
       if (left > 0) holders.counts.set(owner, left);
       else holders.counts.delete(owner);
-      if (holders.counts.size === 0) this.#holders.delete(holders.hash);
     }
   }
 
@@ -181,9 +196,10 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
         continue;
       held.tokens += tokens;
       this.#given -= 1;
-      added.unshift([tip.hash, { marks, holders: this.#hold(owner, marks), tokens, use: this.#given, counted: 0 }]);
+      const path = this.#pathOf(marks);
+      this.#hold(owner, path);
+      added.unshift([tip.hash, { marks, path, isHeld: true, tokens, use: this.#given, counted: 0 }]);
     }
-    if (added.length === 0) return;
     held.conversations.clear();
     for (const [tip, conversation] of [...added, ...former]) held.conversations.set(tip, conversation);
   }
@@ -196,7 +212,7 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
 
   /** The instance is gone, and its cache with it. */
   clear(owner: Owner): void {
-    for (const tip of [...owner.prefixes.conversations.keys()]) this.forget(owner, tip);
+    for (const tip of owner.prefixes.conversations.keys()) this.forget(owner, tip);
   }
 
   /**
@@ -213,20 +229,31 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
     }
   }
 
-  #hold(owner: Owner, marks: readonly PrefixMark[]): Holders<unknown>[] {
-    const through: Holders<unknown>[] = [];
-    for (const mark of marks) {
-      let holders = this.#holders.get(mark.hash);
+  #heldAt(marks: readonly PrefixMark[], index: number): HeldPrefix<Owner> | null {
+    const mark = marks[index];
+    const holders = mark && this.#holders.get(mark.hash);
+    if (mark === undefined || holders === undefined || holders.conversations === 0) return null;
+    return { tokens: mark.tokens, nextTokens: marks[index + 1]?.tokens ?? mark.tokens, holders };
+  }
+
+  #pathOf(marks: readonly PrefixMark[]): Holders<unknown>[] {
+    return marks.map(({ hash }) => {
+      let holders = this.#holders.get(hash);
       if (holders === undefined) {
-        holders = { hash: mark.hash, counts: new Map(), conversations: 0, tips: 0 };
-        this.#holders.set(mark.hash, holders);
+        holders = { hash, counts: new Map(), conversations: 0, tips: 0, uses: 0 };
+        this.#holders.set(hash, holders);
       }
+      holders.uses += 1;
+      return holders as Holders<unknown>;
+    });
+  }
+
+  #hold(owner: Owner, path: readonly Holders<unknown>[]): void {
+    for (const holders of path) {
       holders.counts.set(owner, (holders.counts.get(owner) ?? 0) + 1);
       holders.conversations += 1;
-      through.push(holders as Holders<unknown>);
     }
-    const last = through[through.length - 1];
+    const last = path[path.length - 1];
     if (last !== undefined) last.tips += 1;
-    return through;
   }
 }
