@@ -192,8 +192,9 @@ export class PrefixIndex<Owner extends { readonly prefixes: InstancePrefixes }> 
     const added: typeof former = [];
     for (const { marks, tokens } of conversations) {
       const tip = marks[marks.length - 1];
-      if (tip === undefined || this.#holders.get(tip.hash)?.counts.has(owner) || held.tokens + tokens > capacityTokens)
+      if (tip === undefined || held.conversations.has(tip.hash) || this.#holders.get(tip.hash)?.counts.has(owner))
         continue;
+      if (held.tokens + tokens > capacityTokens) continue;
       held.tokens += tokens;
       this.#given -= 1;
       const path = this.#pathOf(marks);

@@ -90,3 +90,15 @@ test("what is given is older than all that an instance has worked on, and displa
   expect(owner.prefixes).toEqual(emptyPrefixes());
   expect([...index.held([{ hash: "conversation 2", tokens: 1 }])]).toEqual([]);
 });
+
+test("a conversation that is given while a request works on it is not kept twice", () => {
+  const index = new PrefixIndex<{ prefixes: ReturnType<typeof emptyPrefixes> }>();
+  const owner = { prefixes: emptyPrefixes() };
+  index.begin(owner, mark(1), 400, 1_000);
+  index.remember(owner, [{ marks: mark(1), tokens: 300 }], 1_000);
+  index.rest(owner, "conversation 1");
+  expect(owner.prefixes.tokens).toBe(400);
+  index.clear(owner);
+  expect(owner.prefixes).toEqual(emptyPrefixes());
+  expect([...index.held(mark(1))]).toEqual([]);
+});
