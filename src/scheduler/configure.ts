@@ -104,8 +104,7 @@ function removeModel(turn: Turn, model: ModelRecord): void {
     model,
     refusal("model_not_found", `Model "${model.name}" was removed from the configuration while the request waited`),
   );
-  disarm(turn, model.retry);
-  for (const due of [model.serveDue, model.roomDue]) disarm(turn, due);
+  for (const due of [model.retry, model.serveDue, model.roomDue]) disarm(turn, due);
   for (const instance of [...model.instances]) leave(turn, instance, "reload");
   if (model.instances.size === 0) turn.state.models.delete(model.name);
   turn.state.dirty.add(model);
