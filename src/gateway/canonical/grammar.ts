@@ -22,12 +22,24 @@ export function checkGrammar(body: JsonObject): void {
     const char = grammar[at];
     if (char === '"' || char === "[") at = endOfLiteral(grammar, at + 1, char === "[" ? "]" : '"');
     else if (char === "#") while (at + 1 < grammar.length && grammar[at + 1] !== "\n") at++;
+    else if (char === "{") refuseReversed(grammar, at);
     else if (char === "|" && ++alternatives > MAX_ALTERNATIVES) {
       throw invalid("grammar", `The field "grammar" must not have more than ${MAX_ALTERNATIVES} alternatives.`);
     } else if (char === ")") depth--;
     else if (char === "(" && ++depth > MAX_GROUPS)
       throw invalid("grammar", `The field "grammar" must not have more than ${MAX_GROUPS} nested groups.`);
   }
+}
+
+/** A repetition's two numbers, with spaces and comments around them. */
+const REPETITION = /\{(?:\s|#.*)*(\d+)(?:\s|#.*)*,(?:\s|#.*)*(\d+)/uy;
+
+/** An engine would add alternatives until it has used all memory. */
+function refuseReversed(grammar: string, at: number): void {
+  REPETITION.lastIndex = at;
+  const [, least, most] = REPETITION.exec(grammar) ?? [];
+  if (Number(least) > Number(most))
+    throw invalid("grammar", `The field "grammar" must not repeat at least ${least} and at most ${most} times.`);
 }
 
 function endOfLiteral(grammar: string, from: number, ending: string): number {

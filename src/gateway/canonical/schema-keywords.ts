@@ -123,16 +123,15 @@ export function checkInteger(schema: Body, said: readonly string[], at: string):
         throw invalid(`${at}.${name}`, `"${at}.${name}" must be a number of at most 2^53; found ${shown(bound)}.`);
     }
   }
-  const least = Math.ceil(
-    (schema.minimum as number | undefined) ??
-      Math.floor((schema.exclusiveMinimum as number | undefined) ?? Number.NEGATIVE_INFINITY) + 1,
-  );
-  const most = Math.floor(
-    (schema.maximum as number | undefined) ??
-      Math.ceil((schema.exclusiveMaximum as number | undefined) ?? Number.POSITIVE_INFINITY) - 1,
-  );
-  if (least > most) throw invalid(at, `"${at}" allows no integer: none is at least ${least} and at most ${most}.`);
+  refuseNoInteger(schema, at);
   return schema;
+}
+
+function refuseNoInteger({ minimum, exclusiveMinimum, maximum, exclusiveMaximum }: Body, at: string): void {
+  const number = (value: unknown, otherwise: number): number => (typeof value === "number" ? value : otherwise);
+  const least = Math.ceil(number(minimum, Math.floor(number(exclusiveMinimum, Number.NEGATIVE_INFINITY)) + 1));
+  const most = Math.floor(number(maximum, Math.ceil(number(exclusiveMaximum, Number.POSITIVE_INFINITY)) - 1));
+  if (least > most) throw invalid(at, `"${at}" allows no integer: none is at least ${least} and at most ${most}.`);
 }
 
 /** Minimum and maximum of a repetition. */
@@ -151,6 +150,32 @@ export function boundsOf(schema: Body, min: string, max: string, at: string): [n
   if ((most ?? Number.POSITIVE_INFINITY) < (least ?? 0))
     throw invalid(`${at}.${max}`, `"${at}.${max}" must not be less than ${min}.`);
   return [least ?? 0, most ?? Number.POSITIVE_INFINITY];
+}
+
+const BOUNDS = [
+  ["minItems", "maxItems"],
+  ["minLength", "maxLength"],
+  ["minProperties", "maxProperties"],
+  ["minimum", "maximum"],
+] as const;
+
+/**
+ * Throws `invalid_request` for bounds that no value meets, in a schema that is not enforced otherwise. An engine makes a
+ * grammar of it, and for more at least than at most adds rules until it has used all memory.
+ */
+export function refuseContradictions(schema: Body, at: string): void {
+  for (const [min, max] of BOUNDS) {
+    const [least, most] = [schema[min], schema[max]];
+    if (typeof least === "number" && typeof most === "number" && least > most)
+      throw invalid(`${at}.${max}`, `"${at}.${max}" must not be less than ${min}; found ${most} and ${least}.`);
+  }
+  if ([schema.type].flat().includes("integer")) refuseNoInteger(schema, at);
+  // As an engine reads them: a number ends at the first other character.
+  for (const [, least = "", most = ""] of isString(schema.pattern)
+    ? schema.pattern.matchAll(/\{([^},]*),([^}]*)/gu)
+    : [])
+    if (Number.parseInt(least, 10) > Number.parseInt(most, 10))
+      throw invalid(`${at}.pattern`, `"${at}.pattern" must not repeat at least ${least} and at most ${most} times.`);
 }
 
 /** The object with these values, or itself if it already has them. */

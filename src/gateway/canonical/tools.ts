@@ -16,6 +16,7 @@ import {
   text,
 } from "./rules.ts";
 import { checkSchema, withoutRest } from "./schema.ts";
+import { refuseContradictions } from "./schema-keywords.ts";
 
 const functionType = oneOf("function");
 const MAX_NAME = 256;
@@ -114,20 +115,23 @@ const HOLDERS = ["properties", "$defs", "definitions", "anyOf", "oneOf", "allOf"
 
 /**
  * A schema with `{}` for each schema that is `true`, which generators write for "anything", and without `items: false`;
- * engines accept neither. Itself if there is none.
+ * engines accept neither. Itself if there is none. Throws `invalid_request` for bounds that contradict each other.
  */
-function withoutBooleans(schema: unknown): unknown {
+function acceptable(schema: unknown, at: string): unknown {
   if (schema === true) return {};
   if (!isObject(schema)) return schema;
+  refuseContradictions(schema, at);
   let result: Body = withoutRest(schema);
   const set = (name: string, value: unknown): void => {
     if (value !== result[name]) result = { ...result, [name]: value };
   };
-  if (result.items !== undefined) set("items", withoutBooleans(result.items));
+  if (result.items !== undefined) set("items", acceptable(result.items, `${at}.items`));
   for (const name of HOLDERS) {
     const held = schema[name];
     if (typeof held !== "object" || held === null) continue;
-    const entries = Object.entries(held).map(([key, value]) => [key, withoutBooleans(value)] as const);
+    const entries = Object.entries(held).map(
+      ([key, value]) => [key, acceptable(value, `${at}.${name}.${key}`)] as const,
+    );
     if (entries.every(([key, value]) => value === (held as Body)[key])) continue;
     set(name, Array.isArray(held) ? entries.map(([, value]) => value) : Object.fromEntries(entries));
   }
@@ -148,7 +152,7 @@ function checkTool(tool: unknown, index: number): Body {
     else if (value !== undefined) mustBe(rule, value, `${at}.function.${name}`);
   }
   if (given.parameters !== undefined) {
-    const parameters = withoutBooleans(given.parameters);
+    const parameters = acceptable(given.parameters, `${at}.function.parameters`);
     if (parameters !== given.parameters) given = { ...given, parameters };
   }
   // Without `strict`, a call's arguments need not follow the schema in OpenAI's API: it is a description.

@@ -28,6 +28,8 @@ function refusal(
   }
 }
 
+const withParameters = (parameters: object) => ({ type: "function", function: { name: "f", parameters } });
+
 /** What an engine gets of a body. */
 const sent = (operation: Operation, fields: object): unknown =>
   JSON.parse(
@@ -118,6 +120,13 @@ describe("refused, naming the field", () => {
     ["chat", "sse_ping_interval", { sse_ping_interval: 0 }],
     ["chat", "grammar", { grammar: `root ::= ${"(".repeat(100_000)}` }],
     ["chat", "grammar", { grammar: `root ::= ${Array(3_000).fill('"a"').join("|")}` }],
+    ["chat", "grammar", { grammar: 'root ::= "a"{3,2}' }],
+    ["chat", "grammar", { grammar: 'root ::= ("a"{3 # }\n , 2})' }],
+    [
+      "chat",
+      "tools[0].function.parameters",
+      { tools: [withParameters({ type: "integer", exclusiveMinimum: 5, maximum: 5 })] },
+    ],
     ["chat", "grammar_triggers", { grammar_triggers: [{ type: 99, value: "x" }] }],
     ["chat", "chat_format", { chat_format: 999 }],
     ["completion", "grammar_triggers", { grammar_triggers: [{ type: 99, value: "x" }] }],
@@ -268,4 +277,16 @@ test("unknown fields pass, names of the language's own objects too", () => {
       '{"messages":[{"role":"user","content":"Hi"}],"constructor":1,"__proto__":{"stop":3},"toString":null}',
     ),
   ).toBeNull();
+});
+
+test.each([
+  ["maxItems", { type: "array", items: { type: "string" }, minItems: 3, maxItems: 2 }],
+  ["maxLength", { type: "string", minLength: 3, maxLength: 2 }],
+  ["maximum", { type: "number", minimum: 3, maximum: 2 }],
+  ["pattern", { type: "string", pattern: "^a{ 3x,2}$" }],
+])("an engine's grammar would never end with the %s of a tool that allows nothing", (keyword, schema) => {
+  const refused = (parameters: object) => refusal("chat", { tools: [withParameters(parameters)] })?.param;
+  const at = "tools[0].function.parameters";
+  expect(refused({ type: "object", properties: { x: schema } })).toBe(`${at}.properties.x.${keyword}`);
+  expect(refused({ type: "object", $defs: { D: { anyOf: [{}, schema] } } })).toBe(`${at}.$defs.D.anyOf.1.${keyword}`);
 });
