@@ -1,16 +1,17 @@
-import { request } from "node:http";
-import { text } from "node:stream/consumers";
+import { type IncomingMessage, request } from "node:http";
 import { type Endpoint, requestOptions } from "../core/endpoint.ts";
 import type { InstanceSnapshot } from "../core/instance.ts";
 
 type Scraped = Pick<InstanceSnapshot, "id" | "model" | "state" | "endpoint">;
 
 const TIMEOUT_MS = 1_000;
+/** Longest page of one engine: ten times vLLM's. */
+const MAX_PAGE_BYTES = 2 * 2 ** 20;
 
 /**
  * The metrics that ready engines have of themselves (llama-server's `llamacpp:*`), in Prometheus' text format, each
- * sample with the labels `model` and `instance`. An engine that has none, or does not answer within a second, is left
- * out.
+ * sample with the labels `model` and `instance`. An engine that has none, does not answer within a second, or answers
+ * with more than any real page, is left out.
  */
 export async function engineMetrics(instances: readonly Scraped[]): Promise<string> {
   const pages = await Promise.all(
@@ -48,7 +49,7 @@ function scrape(endpoint: Endpoint): Promise<string> {
     const outgoing = request(
       { ...requestOptions(endpoint), path: "/metrics", agent: false, signal: AbortSignal.timeout(TIMEOUT_MS) },
       (response) => {
-        if (response.statusCode === 200) text(response).then(resolve, reject);
+        if (response.statusCode === 200) boundedText(response).then(resolve, reject);
         else {
           response.resume();
           resolve("");
@@ -61,4 +62,16 @@ function scrape(endpoint: Endpoint): Promise<string> {
     });
     outgoing.once("error", reject).end();
   });
+}
+
+/** Rejects where it is longer than any real page. */
+async function boundedText(response: IncomingMessage): Promise<string> {
+  const parts: Buffer[] = [];
+  let left = MAX_PAGE_BYTES;
+  for await (const part of response as AsyncIterable<Buffer>) {
+    left -= part.length;
+    if (left < 0) throw new Error("the page is too long");
+    parts.push(part);
+  }
+  return Buffer.concat(parts).toString();
 }
