@@ -51,6 +51,7 @@ describe("origins", () => {
     "http://chat.localhost",
     "file://",
     "tauri://localhost",
+    "vscode-file://vscode-app",
     "app://obsidian.md",
   ])("%s is on this machine: its preflight passes and it may read the answer", async (origin) => {
     const { port } = await start();

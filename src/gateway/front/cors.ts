@@ -5,7 +5,7 @@ import { AssistantError } from "../../core/errors.ts";
  * sandboxed frame on any web page also has that origin.
  */
 const LOCAL_ORIGIN =
-  /^(?:https?:\/\/(?:localhost|[\w.-]+\.localhost|127(?:\.\d{1,3}){3}|0\.0\.0\.0|\[::1?\])(?::\d{1,5})?|file:\/\/|(?:tauri|app|capacitor|ionic|vscode-webview):\/\/[\w.-]*)$/i;
+  /^(?:https?:\/\/(?:localhost|[\w.-]+\.localhost|127(?:\.\d{1,3}){3}|0\.0\.0\.0|\[::1?\])(?::\d{1,5})?|file:\/\/|(?:tauri|app|capacitor|ionic|vscode-webview|vscode-file):\/\/[\w.-]*)$/i;
 
 /** Whether a request comes from a page or program of this machine, or from no page at all. */
 export const isLocalOrigin = (origin: string | undefined): boolean => origin === undefined || LOCAL_ORIGIN.test(origin);
