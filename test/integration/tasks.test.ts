@@ -1,7 +1,10 @@
 import { createHmac } from "node:crypto";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { eventually, isRunning } from "../support/assistant.ts";
 import { type FakeInstallation, fake, installFakes } from "../support/fake-installation.ts";
+import { freePort } from "../support/redis.ts";
 import { startReceiver, type WebhookReceiver } from "../support/webhook-receiver.ts";
 
 interface Task {
@@ -80,6 +83,20 @@ describe("a task", () => {
     });
     const again = await submit({ prompt: "another", idempotency_key: "once" });
     expect(again.task_id).toBe(task.task_id);
+  });
+
+  it("has no other models than those of the address to fall back to", async () => {
+    await using own = await installFakes({ models: { river: {}, brook: {} } });
+    const address = `127.0.0.1:${await freePort()}`;
+    const file = join(own.modelDir, "river.toml");
+    await writeFile(file, `${own.toml("river")}\n[server]\nsocket_addr = "${address}"\n`);
+    await own.serve();
+    const answer = await fetch(`http://${address}/api/v1/tasks`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ model: "river", prompt: "hello", fallback_models: ["brook"] }),
+    });
+    expect(await answer.json()).toMatchObject({ error: "model_not_found", details: { param: "fallback_models[0]" } });
   });
 
   it.each([

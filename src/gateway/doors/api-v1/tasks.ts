@@ -6,7 +6,7 @@ import type { TaskSettings } from "../../../core/config.ts";
 import { AssistantError, isAssistantError } from "../../../core/errors.ts";
 import { bodyOf, type Caller } from "../../../core/inference.ts";
 import { Type } from "../../../core/schema.ts";
-import { type ModelDirectory, resolveModel } from "../../../inference/resolve.ts";
+import { type ModelDirectory, modelsFor, notFound, resolveModel } from "../../../inference/resolve.ts";
 import { TaskBody } from "../../../tasks/body.ts";
 import { modelNameOf, orderedOf, withoutNulls } from "../../../tasks/precedence.ts";
 import { type TaskOrder, type TaskOrigin, type TaskStatus, taskStatuses } from "../../../tasks/record.ts";
@@ -144,6 +144,14 @@ async function orderOf(
   const conversation = conversationId === undefined ? null : await conversations?.get(caller.tenant, conversationId);
   const model = named(modelNameOf(body, conversation?.model ?? null), onlyModels);
   if (body.webhook_url !== undefined) checkWebhookUrl(body.webhook_url, webhooks.allowPrivate);
+  const fallback = (name: string): string => {
+    const found = named(name, null);
+    if (onlyModels?.includes(found.name) !== false) return found.name;
+    throw notFound(
+      modelsFor(caller, directory).filter((other) => onlyModels.includes(other.name)),
+      name,
+    );
+  };
   const { request, schema } = orderedOf(body, model);
   // What engines would refuse is refused now, not when the task runs.
   inClientsNames(body, () => decodedBody("chat", bodyOf({ ...request, model: model.name })).checked?.());
@@ -152,7 +160,7 @@ async function orderOf(
     fallbacks: (body.fallback_models ?? []).map((name, index) =>
       renaming(
         () => `fallback_models[${index}]`,
-        () => named(name, null).name,
+        () => fallback(name),
       ),
     ),
     request,
