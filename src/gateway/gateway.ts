@@ -43,6 +43,7 @@ import type { Door } from "./front/door.ts";
 import { makeFront } from "./front/front.ts";
 import { isFromHere, memoryApp } from "./front/memory-app.ts";
 import { CLIENT_PACE, type ClientPace } from "./front/pace.ts";
+import { hasRoom } from "./front/pipelined.ts";
 import { refuseSlowBody } from "./front/slow-body.ts";
 import { type SocketLimits, Sockets } from "./front/sockets.ts";
 import { RouteTable } from "./front/table.ts";
@@ -313,6 +314,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
           shouldUpgradeCallback: sockets.wants,
         },
         (request, response) => {
+          if (!hasRoom(request, response)) return;
           // A client that keeps its connection would otherwise keep a stopping daemon.
           if (stopping) response.shouldKeepAlive = false;
           handler(request, response);

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { MAX_PIPELINED } from "../../src/gateway/front/pipelined.ts";
 import { eventually } from "../support/assistant.ts";
 import { chatBody, startGateway } from "../support/gateway.ts";
 import { bodyOf, postBytes, rawClient } from "../support/raw-http.ts";
@@ -57,6 +58,22 @@ test("pipelined requests are answered in their order, whatever the engine's orde
   for (const answer of late) answer();
   const text = await client.until('"answer":3}\n\n\r\n0\r\n\r\n');
   expect([...text.matchAll(/"answer":(\d)/g)].map(([, which]) => which)).toEqual(["1", "2", "3"]);
+});
+
+test("a client that pipelines too many requests is disconnected, and one that reads its answers is not", async () => {
+  const { port, upstream } = await startGateway(() => {});
+  const greedy = await rawClient(port);
+  greedy.send(postBytes(path, chatBody()).repeat(MAX_PIPELINED + 1));
+  await greedy.untilClosed();
+  expect(upstream.requests.length).toBeLessThanOrEqual(MAX_PIPELINED);
+  const client = await rawClient(port);
+  const health = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
+  for (let sent = 1; sent <= 3; sent++) {
+    client.send(health.repeat(MAX_PIPELINED));
+    const answers = (): number => client.received().toString().split('{"status":"ok"}').length - 1;
+    await eventually("all are answered", () => answers() === sent * MAX_PIPELINED);
+  }
+  expect(client.ended()).toBe(false);
 });
 
 test("a slow reader slows the engine down instead of filling the daemon's memory", async () => {
