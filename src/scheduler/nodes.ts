@@ -94,9 +94,8 @@ function sendAway(turn: Turn, model: ModelRecord, most: number, perPlaceMs: numb
   let left = most;
   let place = 0;
   let from = 0;
-  for (const request of model.queue) {
-    place += 1;
-    if (place < from) continue;
+  for (const request of model.queue.inOrder(() => from)) {
+    place = Math.max(place + 1, from);
     const offer = choose(turn, request);
     // A full node is full for all requests; only hop lists, capabilities and reservations differ between them.
     if (offer === null && isUnrestricted(request.facts) && !hasReservations(model)) return;

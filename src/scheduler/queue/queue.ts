@@ -5,6 +5,15 @@ import { Lane, type Level, type Queued } from "./lane.ts";
 /** Cost of a turn when future turns are predicted: the same for all, because the real costs are unknown. */
 const TURN_WORK = 1000;
 
+/** The turns that a lane is predicted to have, and those of them whose requests were not listed. */
+interface Turns<Item> {
+  counter: number;
+  left: number;
+  skipped: number;
+  readonly items: Iterator<Item>;
+  heapIndex: number;
+}
+
 /**
  * The waiting requests of one model. Higher priority first; within a priority, the tenant that received least (virtual
  * token counters); within a tenant, requests that must start soon because of a deadline, then the lowest `turnAt`. A
@@ -157,21 +166,35 @@ export class RequestQueue<Item extends Queued<Item>> {
     return ahead;
   }
 
-  /** In the order in which they would be served now. Removing the item just yielded is allowed. */
-  *[Symbol.iterator](): Generator<Item, void> {
+  [Symbol.iterator](): Generator<Item, void> {
+    return this.inOrder(() => 0);
+  }
+
+  /**
+   * In the order in which they would be served now, without those before the place (1-based) that `from` returns:
+   * counting them is faster than listing them. Removing the item just yielded is allowed.
+   */
+  *inOrder(from: () => number): Generator<Item, void> {
+    let place = 0;
     for (const { lanes } of [...this.#levels.values()].sort((a, b) => b.priority - a.priority)) {
-      const turns = new IndexedHeap<{ counter: number; readonly items: Iterator<Item>; heapIndex: number }>(
-        (a, b) => a.counter < b.counter,
-      );
-      for (const lane of lanes.values())
-        turns.update({ counter: lane.tenant.counter, items: lane[Symbol.iterator](), heapIndex: -1 });
+      const turns = new IndexedHeap<Turns<Item>>((a, b) => a.counter < b.counter);
+      for (const lane of lanes.values()) {
+        const [counter, left] = [lane.tenant.counter, lane.all.size];
+        turns.update({ counter, left, skipped: 0, items: lane[Symbol.iterator](), heapIndex: -1 });
+      }
       for (let lane = turns.peek(); lane !== undefined; lane = turns.peek()) {
-        const next = lane.items.next();
-        if (next.done) turns.remove(lane);
+        if (lane.left === 0) {
+          turns.remove(lane);
+          continue;
+        }
+        lane.left -= 1;
+        lane.counter += TURN_WORK;
+        turns.update(lane);
+        place += 1;
+        if (place < from()) lane.skipped += 1;
         else {
-          lane.counter += TURN_WORK;
-          turns.update(lane);
-          yield next.value;
+          for (; lane.skipped > 0; lane.skipped--) lane.items.next();
+          yield lane.items.next().value as Item;
         }
       }
     }

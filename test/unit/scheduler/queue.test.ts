@@ -201,3 +201,33 @@ test("no lane waits longer than the bound and a turn of each other, and nobody i
     { numRuns: 300 },
   );
 });
+
+test("listing a queue from a later place gives what the whole list has from there", () => {
+  const facts = fc.record({
+    priority: fc.constantFrom(10, 50),
+    tenant: fc.constantFrom("a", "b", "c"),
+    arrivedAt: fc.nat({ max: 5 }),
+    turnAt: fc.nat({ max: 5 }),
+    isParked: fc.boolean(),
+  });
+  fc.assert(
+    fc.property(fc.array(facts), fc.nat({ max: 10 }), (all, from) => {
+      const queue = new RequestQueue<Item>();
+      for (const { isParked, ...each } of all) {
+        const request = item(each);
+        queue.push(request);
+        if (isParked) queue.park(request);
+      }
+      const whole = [...queue];
+      expect(whole.length).toBe(all.length);
+      expect([...queue.inOrder(() => from)]).toEqual(whole.slice(Math.max(0, from - 1)));
+      // As the scheduler does: the first one, and after its removal those from a later place.
+      const seen: Item[] = [];
+      for (const request of queue.inOrder(() => (seen.length === 0 ? 1 : from))) {
+        seen.push(request);
+        queue.remove(request);
+      }
+      expect(seen).toEqual([...whole.slice(0, 1), ...whole.slice(Math.max(1, from - 1))]);
+    }),
+  );
+});
