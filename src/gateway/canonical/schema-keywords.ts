@@ -1,3 +1,4 @@
+import { AssistantError } from "../../core/errors.ts";
 import { FORMAT_PATTERNS, type FormatPattern } from "./format-patterns.ts";
 import { toGrammarPattern, UnsupportedPattern } from "./pattern.ts";
 import { type Body, invalid, isObject, isString, shown } from "./rules.ts";
@@ -26,10 +27,16 @@ const MAX_REPETITIONS = 1_000;
 export const MAX_ALTERNATIVES = 2_000;
 
 export const unenforced = (param: string, keyword: string, where = ""): Error =>
-  invalid(
+  unsupported(
     param,
     `The JSON Schema keyword "${keyword}" cannot be enforced${where === "" ? "" : ` ${where}`}, at "${param}".`,
   );
+
+const unsupported = (param: string, message: string): Error =>
+  new AssistantError("invalid_request", message, {
+    param,
+    remedy: "Leave it out, and check the answer in the client; a `description` tells the model what is expected.",
+  });
 
 export function refuse(said: readonly string[], names: readonly string[], at: string, where?: string): void {
   const found = said.find((name) => names.includes(name));
@@ -83,7 +90,7 @@ export function checkText(schema: Body, said: readonly string[], at: string): Bo
   boundsOf(schema, "minLength", "maxLength", at);
   if (form === "format" && !(isString(format) && FORMATS.test(format))) {
     const formats = ["date", "time", "date-time", ...Object.keys(FORMAT_PATTERNS)].join(", ");
-    throw invalid(
+    throw unsupported(
       `${at}.format`,
       `The JSON Schema keyword "format" cannot be enforced for ${shown(format)}, at "${at}.format"; ${formats} and uuid can.`,
     );
@@ -95,7 +102,7 @@ export function checkText(schema: Body, said: readonly string[], at: string): Bo
     return { ...schema, pattern: toGrammarPattern(pattern) };
   } catch (error) {
     if (!(error instanceof UnsupportedPattern)) throw error;
-    throw invalid(
+    throw unsupported(
       `${at}.pattern`,
       `The JSON Schema keyword "pattern" cannot be enforced for this pattern, at "${at}.pattern": ${error.message}.`,
     );

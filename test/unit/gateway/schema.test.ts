@@ -158,6 +158,17 @@ describe("what it would pass over in silence is refused, with keyword and path",
   });
 });
 
+test("what cannot be enforced is refused with what to do instead", () => {
+  for (const schema of [
+    { type: "number", minimum: 0 },
+    { ...text, format: "iri" },
+    { ...text, pattern: "^(?=a)$" },
+  ])
+    expect(() => checkSchema(schema, "s")).toThrow(
+      expect.objectContaining({ remedy: expect.stringMatching(/^Leave it out, and check the answer/) }),
+    );
+});
+
 test("a reference to the root leads to where one can refer to", () => {
   const tree = {
     type: "object",
