@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { Ajv2020 } from "ajv/dist/2020.js";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import type { PullPort } from "../../src/gateway/ports.ts";
 import type { Library } from "../../src/registry/library.ts";
 import type { Registry } from "../../src/registry/registry.ts";
@@ -28,6 +28,13 @@ test("every route of the daemon is described", () => {
   expect(described).toHaveLength(routes.length);
   const silent = routes.filter(({ entry }) => entry.describe === null).map(({ method, path }) => `${method} ${path}`);
   expect(silent, "routes without `describe`").toEqual([]);
+});
+
+test("the description is made once", async () => {
+  const rows = vi.spyOn(gateway.gateway.routes.table, "rows");
+  expect(await (await fetch(`${gateway.url}/openapi.json`)).json()).toEqual(api);
+  expect(rows).not.toHaveBeenCalled();
+  rows.mockRestore();
 });
 
 test("operations have ids of their own, and schemas are JSON Schema", () => {

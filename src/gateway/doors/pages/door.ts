@@ -68,9 +68,15 @@ function registerRoutes(app: FastifyInstance, options: PagesOptions): void {
     const { homePage } = await import("./home.ts");
     return await sendHtml(reply, await homePage(headers, options), HOME_POLICY);
   });
-  app.get("/openapi.json", OPENAPI, async () => {
+  // The routes are fixed once the listener answers.
+  let description: string | null = null;
+  const describe = async (): Promise<string> => {
     const { openApi } = await import("../../front/openapi.ts");
-    return openApi(routes(), version);
+    return JSON.stringify(openApi(routes(), version));
+  };
+  app.get("/openapi.json", OPENAPI, async (_, reply) => {
+    description ??= await describe();
+    return await reply.type("application/json; charset=utf-8").send(description);
   });
   app.get("/docs", page("Try the API out in Swagger UI"), async (_, reply) => {
     const { swaggerPage } = await import("./html.ts");
