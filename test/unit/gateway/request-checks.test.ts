@@ -121,6 +121,12 @@ describe("refused, naming the field", () => {
     ["chat", "grammar", { grammar: `root ::= ${"(".repeat(100_000)}` }],
     ["chat", "grammar", { grammar: `root ::= ${Array(3_000).fill('"a"').join("|")}` }],
     ["chat", "grammar", { grammar: 'root ::= "a"{3,2}' }],
+    ["chat", "grammar", { grammar: 'root ::= ("a"?){0,100}' }],
+    ["chat", "grammar", { grammar: 'root ::= ("a"*){100}' }],
+    ["chat", "grammar", { grammar: 'root ::= "x" (("a"?){0,12}){0,12}' }],
+    ["chat", "grammar", { grammar: 'root ::= a a a a a a a a a "."\na ::= b b b b b b b b\nb ::= "b" |' }],
+    ["chat", "grammar", { grammar: `root ::= ${Array(65).fill('"a"?').join(" ")}` }],
+    ["chat", "grammar", { grammar: [...Array(5_000).keys()].map((i) => `r${i} ::= r${i + 1}`).join("\n") }],
     ["chat", "grammar", { grammar: 'root ::= ("a"{3 # }\n , 2})' }],
     [
       "chat",
@@ -289,4 +295,16 @@ test.each([
   const at = "tools[0].function.parameters";
   expect(refused({ type: "object", properties: { x: schema } })).toBe(`${at}.properties.x.${keyword}`);
   expect(refused({ type: "object", $defs: { D: { anyOf: [{}, schema] } } })).toBe(`${at}.$defs.D.anyOf.1.${keyword}`);
+});
+
+test.each([
+  'root ::= "a"{0,1000} # }{3,2}\n',
+  'root ::= ("a" "b"?){0,500}',
+  'root ::= ("a"?){0,64}',
+  'root ::= object\nobject ::= "{" ws ( string ":" ws value ("," ws string ":" ws value)* )? "}" ws\nvalue ::= object | string\nstring ::= "\\"" ( [^"\\\\] | "\\\\" ["\\\\/bfnrt] )* "\\"" ws\nws ::= ([ \\t\\n] ws)?',
+  `root ::= ${Array.from({ length: 1_000 }, (_, index) => `"w${index}"`).join(" | ")}`,
+  `root ::= item+\nitem ::= "- " [^\\r\\n\\x0b\\x0c\\x85\\u2028\\u2029]+ "\\n"`,
+  `root ::= "a" ${"#".repeat(30_000)}\n  "b"`,
+])("a grammar that an engine can follow is sent to it: %#", (grammar) => {
+  expect(refusal("chat", { grammar })).toBeNull();
 });
