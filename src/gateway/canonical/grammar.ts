@@ -1,4 +1,5 @@
 import type { JsonObject } from "../../core/inference.ts";
+import { anyOf, type Emptiness, inSequence, MAX_OPTIONAL, repeated, TERMINAL } from "./emptiness.ts";
 import { invalid } from "./rules.ts";
 
 /** An engine parses a grammar recursively, one stack frame for each group and rule, on a thread with a small stack. */
@@ -6,11 +7,6 @@ const MAX_GROUPS = 64;
 const MAX_LENGTH = 64 * 1024;
 /** All of them are tried for every token. */
 const MAX_ALTERNATIVES = 2_000;
-/**
- * Parts in a row that may all be empty: after each token, an engine compares the ways to go on with each other. Twenty
- * tokens of `("a"?){0,25}` took 0.1 s, with 50 parts 0.5 s, with 100 parts 8 s, during which no other request went on.
- */
-const MAX_OPTIONAL = 64;
 /** Rules and groups within each other. */
 const MAX_DEPTH = 1_000;
 
@@ -38,12 +34,6 @@ type Part =
   | { readonly type: "rule"; readonly name: string }
   | { readonly type: "group"; readonly alternatives: readonly Part[][] }
   | { readonly type: "repeated"; readonly part: Part; readonly least: number; readonly most: number };
-
-/** How many parts that may be empty can follow each other; whether it may be empty itself. */
-interface Emptiness {
-  readonly optional: number;
-  readonly isNullable: boolean;
-}
 
 // A comment reaches to the end of its line, in one way only.
 const SPACE = "(?:\\s|#[^\\r\\n]*(?![^\\r\\n]))*";
@@ -110,27 +100,14 @@ class GrammarReader {
     const known = this.#known.get(name);
     if (known !== undefined) return known;
     // For a rule that contains itself.
-    this.#known.set(name, { optional: 0, isNullable: false });
+    this.#known.set(name, TERMINAL);
     const found = this.#anyOf(this.rules.get(name) ?? []);
     this.#known.set(name, found);
     return found;
   }
 
   #anyOf(alternatives: readonly Part[][]): Emptiness {
-    const all = alternatives.map((sequence) => this.#sequence(sequence));
-    const isNullable = all.some((each) => each.isNullable);
-    return { isNullable, optional: Math.max(isNullable ? 1 : 0, ...all.map(({ optional }) => optional)) };
-  }
-
-  #sequence(parts: readonly Part[]): Emptiness {
-    let [row, longest, isNullable] = [0, 0, true];
-    for (const part of parts) {
-      const found = this.#part(part);
-      row = found.isNullable ? row + found.optional : 0;
-      longest = Math.max(longest, row, found.optional);
-      isNullable &&= found.isNullable;
-    }
-    return { optional: longest, isNullable };
+    return anyOf(alternatives.map((sequence) => inSequence(sequence.map((part) => this.#part(part)))));
   }
 
   #part(part: Part): Emptiness {
@@ -143,12 +120,10 @@ class GrammarReader {
   }
 
   #emptinessOf(part: Part): Emptiness {
-    if (part.type === "terminal") return { optional: 0, isNullable: false };
+    if (part.type === "terminal") return TERMINAL;
     if (part.type === "rule") return this.#rule(part.name);
     if (part.type === "group") return this.#anyOf(part.alternatives);
-    const { optional, isNullable } = this.#part(part.part);
-    if (!isNullable) return { optional: Math.max(optional, part.least === 0 ? 1 : 0), isNullable: part.least === 0 };
-    return { optional: optional * Math.max(1, part.most), isNullable };
+    return repeated(this.#part(part.part), part.least, part.most);
   }
 }
 

@@ -1,8 +1,13 @@
+import { anyOf, type Emptiness, inSequence, MAX_OPTIONAL, repeated, TERMINAL } from "./emptiness.ts";
+
 /** Code points, first and last of each range. */
 type Ranges = readonly (readonly [number, number])[];
 
 /** Thrown with the reason why a grammar cannot follow a pattern. */
 export class UnsupportedPattern extends Error {}
+
+/** A pattern that would block an engine, or make it use all memory. */
+export class BlockingPattern extends UnsupportedPattern {}
 
 const LAST = 0x10_ffff;
 const DIGITS: Ranges = [[48, 57]];
@@ -54,6 +59,14 @@ export const toGrammarPattern = (pattern: string): string => new PatternReader(p
 interface Piece {
   readonly text: string;
   readonly copies: number;
+  readonly emptiness: Emptiness;
+}
+
+/** How often a part is repeated: at least, and how many copies a grammar makes for it. */
+interface Times {
+  readonly text: string;
+  readonly copies: number;
+  readonly least: number;
 }
 
 class PatternReader {
@@ -70,41 +83,48 @@ class PatternReader {
     if (this.#at < this.#chars.length) throw new UnsupportedPattern("its parentheses are not balanced");
     if (alternatives.copies > MAX_COPIES)
       throw new UnsupportedPattern(`its repetitions make more than ${MAX_COPIES} copies`);
+    if (alternatives.emptiness.optional > MAX_OPTIONAL)
+      throw new BlockingPattern(`more than ${MAX_OPTIONAL} parts in a row may be empty`);
     return `^(${alternatives.text})$`;
   }
 
   #alternatives(isWhole: boolean): Piece {
     const texts: string[] = [];
+    const all: Emptiness[] = [];
     let copies = 0;
     do {
       const piece = isWhole ? this.#anchored() : this.#sequence();
       if (piece.text === "") throw new UnsupportedPattern("a part of it matches the empty string");
       texts.push(piece.text);
       copies += piece.copies;
+      all.push(piece.emptiness);
     } while (this.#take("|"));
-    return { text: texts.join("|"), copies };
+    return { text: texts.join("|"), copies, emptiness: anyOf(all) };
   }
 
   /** An alternative of the whole pattern: without an anchor, anything may precede or follow it. */
   #anchored(): Piece {
     const anything = `(${classText(PLAIN)})*`;
     const before = this.#take("^") ? "" : anything;
-    const { text, copies } = this.#sequence();
+    const { text, copies, emptiness } = this.#sequence();
     const after = this.#take("$") ? "" : anything;
-    return { text: before + text + after, copies: copies + 2 };
+    const around = repeated(TERMINAL, 0, 1);
+    return { text: before + text + after, copies: copies + 2, emptiness: inSequence([around, emptiness, around]) };
   }
 
   #sequence(): Piece {
     let text = "";
     let copies = 0;
+    const parts: Emptiness[] = [];
     for (;;) {
       const char = this.#chars[this.#at];
       if (char === undefined || char === "|" || char === ")" || (char === "$" && this.#isEnd(this.#at + 1)))
-        return { text, copies };
+        return { text, copies, emptiness: inSequence(parts) };
       const atom = this.#atom(char);
       const times = this.#times();
       text += times.text === "" ? atom.text : `(${atom.text})${times.text}`;
       copies += atom.copies * times.copies;
+      parts.push(times.text === "" ? atom.emptiness : repeated(atom.emptiness, times.least, times.copies));
     }
   }
 
@@ -118,9 +138,9 @@ class PatternReader {
       case "(":
         return this.#group();
       case "[":
-        return { text: classText(this.#class()), copies: 1 };
+        return { text: classText(this.#class()), copies: 1, emptiness: TERMINAL };
       case ".":
-        return { text: classText(without(LINE_ENDS)), copies: 1 };
+        return { text: classText(without(LINE_ENDS)), copies: 1, emptiness: TERMINAL };
       case "\\":
         return this.#escaped();
       case "^":
@@ -134,7 +154,7 @@ class PatternReader {
       case "]":
         throw new UnsupportedPattern(`"${char}" must be escaped`);
       default:
-        return { text: literal(char), copies: 1 };
+        return { text: literal(char), copies: 1, emptiness: TERMINAL };
     }
   }
 
@@ -148,15 +168,15 @@ class PatternReader {
     }
     if (++this.#depth > MAX_GROUPS)
       throw new UnsupportedPattern(`it has more than ${MAX_GROUPS} groups within each other`);
-    const { text, copies } = this.#alternatives(false);
+    const { text, copies, emptiness } = this.#alternatives(false);
     if (!this.#take(")")) throw new UnsupportedPattern("its parentheses are not balanced");
     this.#depth--;
-    return { text: `(${text})`, copies };
+    return { text: `(${text})`, copies, emptiness };
   }
 
   #escaped(): Piece {
     const read = this.#escape(false);
-    return { text: typeof read === "string" ? literal(read) : classText(read), copies: 1 };
+    return { text: typeof read === "string" ? literal(read) : classText(read), copies: 1, emptiness: TERMINAL };
   }
 
   /** An escape sequence: a character, or a class of them. */
@@ -209,17 +229,17 @@ class PatternReader {
   }
 
   /** A quantifier; lazy ones match the same strings. */
-  #times(): Piece {
+  #times(): Times {
     const rest = this.#chars.slice(this.#at, this.#at + 24).join("");
     const [written, least, most] = /^(?:[*+?]|\{(\d{1,9})(?:,(\d{0,9}))?\})/.exec(rest) ?? [];
-    if (written === undefined) return { text: "", copies: 1 };
+    if (written === undefined) return { text: "", copies: 1, least: 1 };
     this.#at += written.length;
     this.#take("?");
-    if (least === undefined) return { text: written, copies: 1 };
+    if (least === undefined) return { text: written, copies: 1, least: written === "+" ? 1 : 0 };
     const copies = Math.max(Number(least), most === undefined || most === "" ? 1 : Number(most));
     if (most !== undefined && most !== "" && Number(most) < Number(least))
-      throw new UnsupportedPattern("a repetition has fewer at most than at least");
-    return { text: written, copies };
+      throw new BlockingPattern("a repetition has fewer at most than at least");
+    return { text: written, copies, least: Number(least) };
   }
 
   #take(char: string): boolean {

@@ -1,6 +1,7 @@
 import { AssistantError } from "../../core/errors.ts";
+import { MAX_OPTIONAL } from "./emptiness.ts";
 import { FORMAT_PATTERNS, type FormatPattern } from "./format-patterns.ts";
-import { toGrammarPattern, UnsupportedPattern } from "./pattern.ts";
+import { BlockingPattern, toGrammarPattern, UnsupportedPattern } from "./pattern.ts";
 import { type Body, invalid, isObject, isString, shown } from "./rules.ts";
 
 /** Keywords by the type of value they apply to. They have no effect on other types. */
@@ -177,12 +178,31 @@ export function refuseContradictions(schema: Body, at: string): void {
       throw invalid(`${at}.${max}`, `"${at}.${max}" must not be less than ${min}; found ${most} and ${least}.`);
   }
   if ([schema.type].flat().includes("integer")) refuseNoInteger(schema, at);
-  // As an engine reads them: a number ends at the first other character.
-  for (const [, least = "", most = ""] of isString(schema.pattern)
-    ? schema.pattern.matchAll(/\{([^},]*),([^}]*)/gu)
-    : [])
+  const problem = isString(schema.pattern) ? blockingPart(schema.pattern) : null;
+  if (problem !== null) throw invalid(`${at}.pattern`, `"${at}.pattern" would block an engine: ${problem}.`);
+}
+
+/** Why an engine that makes a grammar of the pattern would be blocked by it, or null. */
+function blockingPart(pattern: string): string | null {
+  const bare = pattern.replace(/\\[\s\S]|\[(?:\\[\s\S]|[^\]\\])*\]/gu, "x");
+  // Engines ignore a pattern with such a group.
+  if (/\(\?(?!:)/u.test(bare)) return null;
+  try {
+    toGrammarPattern(pattern);
+    return null;
+  } catch (error) {
+    if (!(error instanceof UnsupportedPattern)) throw error;
+    if (error instanceof BlockingPattern) return error.message;
+  }
+  // One that only the engine understands: as many parts as may be empty at most. Its numbers end at other characters.
+  let copies = 1;
+  for (const [, least = "", most = least] of bare.matchAll(/\{([^},]*)(?:,([^},]*))?/gu)) {
     if (Number.parseInt(least, 10) > Number.parseInt(most, 10))
-      throw invalid(`${at}.pattern`, `"${at}.pattern" must not repeat at least ${least} and at most ${most} times.`);
+      return `it repeats at least ${least} and at most ${most} times`;
+    copies *= Math.max(1, Number.parseInt(most, 10) || 1);
+  }
+  const optional = copies * (bare.match(/[?*|]|\{\s*0/gu)?.length ?? 0);
+  return optional > MAX_OPTIONAL ? `up to ${optional} parts in a row may be empty` : null;
 }
 
 /** The object with these values, or itself if it already has them. */

@@ -290,6 +290,10 @@ test.each([
   ["maxLength", { type: "string", minLength: 3, maxLength: 2 }],
   ["maximum", { type: "number", minimum: 3, maximum: 2 }],
   ["pattern", { type: "string", pattern: "^a{ 3x,2}$" }],
+  ["pattern", { type: "string", pattern: "^a{3,2}$" }],
+  ["pattern", { type: "string", pattern: "^(a?){0,100}$" }],
+  ["pattern", { type: "string", pattern: "^\\(?(a*b?){40}$" }],
+  ["pattern", { type: "string", pattern: "^\\b(a?){0,100}$" }],
 ])("an engine's grammar would never end with the %s of a tool that allows nothing", (keyword, schema) => {
   const refused = (parameters: object) => refusal("chat", { tools: [withParameters(parameters)] })?.param;
   const at = "tools[0].function.parameters";
@@ -307,4 +311,14 @@ test.each([
   `root ::= "a" ${"#".repeat(30_000)}\n  "b"`,
 ])("a grammar that an engine can follow is sent to it: %#", (grammar) => {
   expect(refusal("chat", { grammar })).toBeNull();
+});
+
+test.each([
+  "^(?=.*[A-Z])(?=.*\\d).{8,64}$",
+  "^[\\w.-]{1,64}@[a-z.]{1,255}$",
+  "^\\bfoo{1,64}\\b$",
+  "[a-z",
+  "^(?P<x>a?){9}$",
+])("a tool's pattern %s is left to the engine", (pattern) => {
+  expect(refusal("chat", { tools: [withParameters({ type: "string", pattern })] })).toBeNull();
 });
