@@ -33,14 +33,24 @@ export async function answerOfDaemon(response: IncomingMessage, socketPath: stri
     const type = headers["content-type"] ?? "no content type";
     throw otherProgram(socketPath, `it answered with status ${statusCode} and ${shown(type)}`);
   }
-  if (statusCode < 400) return response;
-  throw errorFromBody(statusCode, await readText(response));
+  return await successful(response);
 }
 
 /** The response as JSON. It is not validated, because client and daemon belong to the same installation. */
 export async function callJson<Answer>(call: SocketCall): Promise<Answer> {
   const text = await readText(await callSocket(call));
   return (text === "" ? {} : JSON.parse(text)) as Answer;
+}
+
+/** The JSON that an engine answers, for commands that start one themselves. Rejects with the error in its answer. */
+export async function callEngine<Answer>(call: SocketCall): Promise<Answer> {
+  return JSON.parse(await readText(await successful(await send(call)))) as Answer;
+}
+
+async function successful(response: IncomingMessage): Promise<IncomingMessage> {
+  const { statusCode = 500 } = response;
+  if (statusCode < 400) return response;
+  throw errorFromBody(statusCode, await readText(response));
 }
 
 function send(call: SocketCall): Promise<IncomingMessage> {

@@ -36,7 +36,10 @@ async function daemonWith(model: string): Promise<AsyncDisposable> {
     hints: [],
   };
   const server = createServer((_, response) =>
-    response.setHeader("content-type", "application/json").end(JSON.stringify(status)),
+    response
+      .setHeader("content-type", "application/json")
+      .setHeader("x-request-id", "req_1")
+      .end(JSON.stringify(status)),
   );
   await new Promise<void>((resolve) => server.listen(adminSocket, resolve));
   return {

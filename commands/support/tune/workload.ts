@@ -1,4 +1,4 @@
-import { callJson } from "../../../src/client/unix-http.ts";
+import { callEngine } from "../../../src/client/unix-http.ts";
 import { AssistantError } from "../../../src/core/errors.ts";
 import { type ModelKind, modelKinds } from "../../../src/core/model.ts";
 import { nominal, type Rates } from "./score.ts";
@@ -120,7 +120,7 @@ async function ask(
 
 async function call(socketPath: string, path: string, body: object, signal: AbortSignal): Promise<EngineAnswer> {
   try {
-    return await callJson<EngineAnswer>({ socketPath, method: "POST", path, body, signal, silenceMs: null });
+    return await callEngine<EngineAnswer>({ socketPath, method: "POST", path, body, signal, silenceMs: null });
   } catch (error) {
     if (signal.aborted) throw signal.reason;
     throw new AssistantError(
