@@ -160,6 +160,9 @@ export function boundsOf(schema: Body, min: string, max: string, at: string): [n
   return [least ?? 0, most ?? Number.POSITIVE_INFINITY];
 }
 
+/** A larger minimum is an error of llama.cpp's that does not name it. */
+const MAX_LEAST = 2_000;
+
 const BOUNDS = [
   ["minItems", "maxItems"],
   ["minLength", "maxLength"],
@@ -176,6 +179,11 @@ export function refuseContradictions(schema: Body, at: string): void {
     const [least, most] = [schema[min], schema[max]];
     if (typeof least === "number" && typeof most === "number" && least > most)
       throw invalid(`${at}.${max}`, `"${at}.${max}" must not be less than ${min}; found ${most} and ${least}.`);
+  }
+  for (const name of ["minItems", "minLength"] as const) {
+    const least = schema[name];
+    if (typeof least === "number" && least > MAX_LEAST)
+      throw invalid(`${at}.${name}`, `"${at}.${name}" must be at most ${MAX_LEAST}, for a grammar; found ${least}.`);
   }
   if ([schema.type].flat().includes("integer")) refuseNoInteger(schema, at);
   const problem = isString(schema.pattern) ? blockingPart(schema.pattern) : null;

@@ -288,6 +288,7 @@ test("unknown fields pass, names of the language's own objects too", () => {
 test.each([
   ["maxItems", { type: "array", items: { type: "string" }, minItems: 3, maxItems: 2 }],
   ["maxLength", { type: "string", minLength: 3, maxLength: 2 }],
+  ["minLength", { type: "string", minLength: 2_001 }],
   ["maximum", { type: "number", minimum: 3, maximum: 2 }],
   ["pattern", { type: "string", pattern: "^a{ 3x,2}$" }],
   ["pattern", { type: "string", pattern: "^a{3,2}$" }],

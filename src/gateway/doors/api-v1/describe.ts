@@ -54,7 +54,10 @@ export const described = {
     status: 204,
     query: {
       properties: {
-        cleanup: { enum: ["true", "false"], description: "false: running requests may finish first." },
+        cleanup: {
+          enum: ["true", "false"],
+          description: "Makes no difference: running requests may finish, until drain_timeout_s has passed.",
+        },
       },
     },
   },

@@ -153,9 +153,8 @@ export function registerModelRoutes(app: FastifyInstance, options: ModelRoutesOp
         },
       );
     const { name } = named(request, (request.params as { "*": string })["*"]);
-    // Without it, running requests may finish first.
-    const removed = await registry.unregister(name);
-    if (cleanup === "true") await control.modelAct(removed.name, "unload").catch(ifGone);
+    // Either way, the reload that this causes stops the model when its requests have ended.
+    await registry.unregister(name);
     return await reply.code(204).send();
   });
 }
@@ -230,9 +229,4 @@ function badRequest(error: unknown): never {
     ...(error.remedy === null ? {} : { remedy: error.remedy }),
     cause: error,
   });
-}
-
-/** The reload caused by the deletion may have stopped it already. */
-function ifGone(error: unknown): void {
-  if (!isAssistantError(error) || error.code !== "model_not_found") throw error;
 }
