@@ -101,12 +101,17 @@ export class Objects {
     throw new AssistantError("internal", `The content of the object "${key}" is missing in the store.`);
   }
 
-  /** In the order of their keys. `after`: the last key of the page before. */
+  /**
+   * In the order of their keys. `after`: the last key of the page before, which may be deleted meanwhile. Rejects with
+   * `object_not_found` for what cannot be a key.
+   */
   async list(
     tenant: string,
     { limit, after }: { readonly limit: number; readonly after: string | null },
   ): Promise<ObjectPage> {
-    const from = after === null ? {} : { after: await this.#find(tenant, after) };
+    const last = after === null || !isKey(after) ? null : await this.#records.get(idOf(tenant, after));
+    if (after !== null && !isKey(after)) throw unknown(after);
+    const from = last !== null ? { after: last } : after !== null ? { from: after } : {};
     const { records, next } = await this.#records.list({ index: "tenant", equals: [tenant], limit, ...from });
     return {
       objects: records.map(({ value }) => refOf(value)),
@@ -136,10 +141,7 @@ export class Objects {
   async #find(tenant: string, key: string): Promise<StoredRecord<StoredObject>> {
     const record = isKey(key) ? await this.#records.get(idOf(tenant, key)) : null;
     if (record !== null) return record;
-    throw new AssistantError("object_not_found", `There is no object ${JSON.stringify(key.slice(0, 100))}.`, {
-      param: "key",
-      remedy: `\`GET ${OBJECTS_PATH}\` lists yours.`,
-    });
+    throw unknown(key);
   }
 
   /** The content, once it is known to be JSON. */
@@ -189,3 +191,9 @@ function checkKey(key: string): void {
     { param: "key" },
   );
 }
+
+const unknown = (key: string): AssistantError =>
+  new AssistantError("object_not_found", `There is no object ${JSON.stringify(key.slice(0, 100))}.`, {
+    param: "key",
+    remedy: `\`GET ${OBJECTS_PATH}\` lists yours.`,
+  });

@@ -49,6 +49,17 @@ test("an object is kept as long as the settings have it, or as it was asked for,
   expect((await store.heldBy("kim")).records).toBe(1);
 });
 
+test("a list goes on after an object that was deleted meanwhile", async () => {
+  for (const key of ["a", "b", "c", "d"]) await objects.create("pat", key, "bytes", Readable.from([Buffer.from(key)]));
+  const keys = async (after: string | null): Promise<string[]> =>
+    (await objects.list("pat", { limit: 2, after })).objects.map(({ key }) => key);
+  expect(await keys(null)).toEqual(["a", "b"]);
+  expect(await keys("b")).toEqual(["c", "d"]);
+  await objects.delete("pat", "b");
+  expect(await keys("b")).toEqual(["c", "d"]);
+  await expect(keys("\n")).rejects.toMatchObject({ code: "object_not_found" });
+});
+
 test("JSON that a parser would choke on is refused before one sees it", async () => {
   const sent = (length: number): Promise<unknown> =>
     objects.create("kim", null, "json", Readable.from([Buffer.from(JSON.stringify(Array(length).fill(1)))]));
