@@ -1,4 +1,5 @@
 import { setImmediate as drained } from "node:timers/promises";
+import { connectIfRunning } from "../../../src/client/daemon-client.ts";
 import { memoryForModels } from "../../../src/core/device.ts";
 import { answers, type ModelKind } from "../../../src/core/model.ts";
 import { probeHardware } from "../../../src/fleet/hardware.ts";
@@ -51,7 +52,9 @@ export async function pullAndConfigure(
       onProgress: (now) => progress.update(line(now)),
     });
     progress.update("writing its configuration");
-    return { ...pulled, configuration: await configurePulled(pulled, placeOf(context)) };
+    const configuration = await configurePulled(pulled, placeOf(context));
+    if (configuration.written) await tellDaemon(context);
+    return { ...pulled, configuration };
   } catch (error) {
     if (!interrupt.signal.aborted) throw error;
     progress.stop();
@@ -61,6 +64,16 @@ export async function pullAndConfigure(
   } finally {
     progress.stop();
   }
+}
+
+/**
+ * A running daemon would notice the new model file a moment later; the next command may come sooner. What is wrong with
+ * its configuration is reported by `status`, and is no reason to call the pull failed.
+ */
+async function tellDaemon({ paths }: CommandContext): Promise<void> {
+  await connectIfRunning(paths)
+    .then((running) => running?.client.reload())
+    .catch(() => {});
 }
 
 /** Where pulled models are configured. */
