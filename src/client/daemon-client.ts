@@ -137,7 +137,10 @@ export async function connectIfRunning(paths: Place): Promise<Connection | null>
   }
 }
 
-/** Like `connectIfRunning`, but also null if the daemon does not answer or another program does, for commands that can do without it. */
+/**
+ * Like `connectIfRunning`, but also null if the daemon does not answer or another program does, for commands that can do
+ * without it.
+ */
 export async function connectIfAnswering(paths: Place): Promise<Connection | null> {
   try {
     return await connect(paths);

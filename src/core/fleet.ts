@@ -27,7 +27,10 @@ export interface FleetPort {
   drain(instanceId: string): void;
   /** Back from draining to ready. */
   resume(instanceId: string): void;
-  /** Threads it may use from now on: its own, and those of idle instances. An engine that cannot change them keeps its own. */
+  /**
+   * Threads it may use from now on: its own, and those of idle instances. An engine that cannot change them keeps its
+   * own.
+   */
   lend(instanceId: string, threads: number): void;
   /** SIGTERM to the process group, after `graceMs` SIGKILL; then `absent`. */
   stop(instanceId: string, cause: StopCause): void;

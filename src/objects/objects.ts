@@ -109,9 +109,9 @@ export class Objects {
     tenant: string,
     { limit, after }: { readonly limit: number; readonly after: string | null },
   ): Promise<ObjectPage> {
-    const last = after === null || !isKey(after) ? null : await this.#records.get(idOf(tenant, after));
     if (after !== null && !isKey(after)) throw unknown(after);
-    const from = last !== null ? { after: last } : after !== null ? { from: after } : {};
+    const last = after === null ? null : await this.#records.get(idOf(tenant, after));
+    const from = after === null ? {} : last === null ? { from: after } : { after: last };
     const { records, next } = await this.#records.list({ index: "tenant", equals: [tenant], limit, ...from });
     return {
       objects: records.map(({ value }) => refOf(value)),

@@ -4,30 +4,44 @@
  */
 export const MAX_OPTIONAL = 64;
 
-/** How many parts of a grammar's rule that may be empty follow each other, at most; whether it may be empty itself. */
+/** Which parts of a grammar's rule may be empty. */
 export interface Emptiness {
-  readonly optional: number;
   readonly isNullable: boolean;
+  /** How many that may be empty follow each other at its beginning. */
+  readonly first: number;
+  /** The same anywhere in it, at most. */
+  readonly most: number;
 }
 
-export const TERMINAL: Emptiness = { optional: 0, isNullable: false };
+export const TERMINAL: Emptiness = { isNullable: false, first: 0, most: 0 };
 
 export function anyOf(alternatives: readonly Emptiness[]): Emptiness {
   const isNullable = alternatives.some((each) => each.isNullable);
-  return { isNullable, optional: Math.max(isNullable ? 1 : 0, ...alternatives.map(({ optional }) => optional)) };
+  const least = isNullable ? 1 : 0;
+  return {
+    isNullable,
+    first: Math.max(least, ...alternatives.map(({ first }) => first)),
+    most: Math.max(least, ...alternatives.map(({ most }) => most)),
+  };
 }
 
 export function inSequence(parts: readonly Emptiness[]): Emptiness {
-  let [row, longest] = [0, 0];
+  let [row, longest, isNullable] = [0, 0, true];
+  let first: number | null = null;
   for (const part of parts) {
-    row = part.isNullable ? row + part.optional : 0;
-    longest = Math.max(longest, row, part.optional);
+    row += part.first;
+    longest = Math.max(longest, row, part.most);
+    if (part.isNullable) continue;
+    first ??= row;
+    row = 0;
+    isNullable = false;
   }
-  return { optional: longest, isNullable: parts.every((part) => part.isNullable) };
+  return { isNullable, first: first ?? row, most: longest };
 }
 
-/** `most`: 1 if there is no maximum, since an engine then adds one rule that contains itself. */
-export function repeated({ optional, isNullable }: Emptiness, least: number, most: number): Emptiness {
-  if (isNullable) return { optional: optional * Math.max(1, most), isNullable };
-  return least === 0 ? { optional: Math.max(1, optional), isNullable: true } : { optional, isNullable };
+/** `times`: at most; 1 if there is no maximum, since an engine then adds one rule that contains itself. */
+export function repeated(part: Emptiness, least: number, times: number): Emptiness {
+  const isNullable = part.isNullable || least === 0;
+  const first = part.isNullable ? part.first * Math.max(1, times) : Math.max(part.first, isNullable ? 1 : 0);
+  return { isNullable, first, most: Math.max(part.most, first) };
 }

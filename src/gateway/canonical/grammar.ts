@@ -9,6 +9,8 @@ const MAX_LENGTH = 64 * 1024;
 const MAX_ALTERNATIVES = 2_000;
 /** Rules and groups within each other. */
 const MAX_DEPTH = 1_000;
+/** How often rules that contain themselves are looked at; those that people write need two or three. */
+const MAX_PASSES = 20;
 
 /** Throws `invalid_request` for a grammar that might crash or block an engine. Its syntax is checked by the engine. */
 export function checkGrammar(body: JsonObject): void {
@@ -19,13 +21,12 @@ export function checkGrammar(body: JsonObject): void {
       "grammar",
       `The field "grammar" must have at most ${MAX_LENGTH} characters; it has ${grammar.length}.`,
     );
-  const parsed = new GrammarReader(grammar);
-  for (const name of parsed.rules.keys())
-    if (parsed.optionalIn(name) > MAX_OPTIONAL)
-      throw invalid(
-        "grammar",
-        `The field "grammar" must not have more than ${MAX_OPTIONAL} parts in a row that may be empty; see the rule ${JSON.stringify(name.slice(0, 100))}.`,
-      );
+  const name = new GrammarReader(grammar).blockingRule();
+  if (name === null) return;
+  throw invalid(
+    "grammar",
+    `The field "grammar" must not have more than ${MAX_OPTIONAL} parts in a row that may be empty; see the rule ${JSON.stringify(name.slice(0, 100))}.`,
+  );
 }
 
 /** Part of a rule. `most`: of a repetition; the others happen once. */
@@ -50,8 +51,10 @@ const TOKEN = new RegExp(
 
 /** Reads a grammar as llama.cpp does, up to what that does not understand either. */
 class GrammarReader {
-  readonly rules = new Map<string, Part[][]>();
-  readonly #known = new Map<string, Emptiness>();
+  readonly #rules = new Map<string, Part[][]>();
+  /** As found in the last pass, and in this one. */
+  #before: ReadonlyMap<string, Emptiness> = new Map();
+  #known = new Map<string, Emptiness>();
   #alternatives = 0;
   #depth = 0;
 
@@ -63,7 +66,7 @@ class GrammarReader {
       const { rule, name, terminal, sign, least, comma, most } = found;
       if (rule !== undefined) {
         open = [[[]]];
-        this.rules.set(rule, open[0] as Part[][]);
+        this.#rules.set(rule, open[0] as Part[][]);
         continue;
       }
       const sequence = open.at(-1)?.at(-1);
@@ -92,16 +95,32 @@ class GrammarReader {
     open.push(alternatives);
   }
 
-  optionalIn(name: string): number {
-    return this.#rule(name).optional;
+  /**
+   * A rule with more parts in a row that may be empty than an engine can follow, or null. What is known of a rule that
+   * contains itself grows with each pass, until it stays the same.
+   */
+  blockingRule(): string | null {
+    for (let pass = 0; pass < MAX_PASSES; pass++) {
+      this.#before = this.#known;
+      this.#known = new Map();
+      let isSame = true;
+      for (const name of this.#rules.keys()) {
+        const { isNullable, first, most } = this.#rule(name);
+        if (most > MAX_OPTIONAL) return name;
+        const before = this.#before.get(name);
+        isSame &&= before?.most === most && before.first === first && before.isNullable === isNullable;
+      }
+      if (isSame) return null;
+    }
+    throw invalid("grammar", 'The field "grammar" has rules that contain each other in too many ways.');
   }
 
   #rule(name: string): Emptiness {
     const known = this.#known.get(name);
     if (known !== undefined) return known;
     // For a rule that contains itself.
-    this.#known.set(name, TERMINAL);
-    const found = this.#anyOf(this.rules.get(name) ?? []);
+    this.#known.set(name, this.#before.get(name) ?? TERMINAL);
+    const found = this.#anyOf(this.#rules.get(name) ?? []);
     this.#known.set(name, found);
     return found;
   }

@@ -83,7 +83,7 @@ class PatternReader {
     if (this.#at < this.#chars.length) throw new UnsupportedPattern("its parentheses are not balanced");
     if (alternatives.copies > MAX_COPIES)
       throw new UnsupportedPattern(`its repetitions make more than ${MAX_COPIES} copies`);
-    if (alternatives.emptiness.optional > MAX_OPTIONAL)
+    if (alternatives.emptiness.most > MAX_OPTIONAL)
       throw new BlockingPattern(`more than ${MAX_OPTIONAL} parts in a row may be empty`);
     return `^(${alternatives.text})$`;
   }

@@ -98,7 +98,7 @@ export function checkText(schema: Body, said: readonly string[], at: string): Bo
   }
   if (pattern === undefined) return schema;
   if (!isString(pattern)) throw invalid(`${at}.pattern`, `"${at}.pattern" must be a string; found ${shown(pattern)}.`);
-  if (pattern.length > 1_000) throw invalid(`${at}.pattern`, `"${at}.pattern" must have at most 1000 characters.`);
+  refuseLongPattern(pattern, at);
   try {
     return { ...schema, pattern: toGrammarPattern(pattern) };
   } catch (error) {
@@ -108,6 +108,10 @@ export function checkText(schema: Body, said: readonly string[], at: string): Bo
       `The JSON Schema keyword "pattern" cannot be enforced for this pattern, at "${at}.pattern": ${error.message}.`,
     );
   }
+}
+
+function refuseLongPattern(pattern: string, at: string): void {
+  if (pattern.length > 1_000) throw invalid(`${at}.pattern`, `"${at}.pattern" must have at most 1000 characters.`);
 }
 
 /** Whether all strings of a format have a length that the schema allows. */
@@ -186,6 +190,7 @@ export function refuseContradictions(schema: Body, at: string): void {
       throw invalid(`${at}.${name}`, `"${at}.${name}" must be at most ${MAX_LEAST}, for a grammar; found ${least}.`);
   }
   if ([schema.type].flat().includes("integer")) refuseNoInteger(schema, at);
+  if (isString(schema.pattern)) refuseLongPattern(schema.pattern, at);
   const problem = isString(schema.pattern) ? blockingPart(schema.pattern) : null;
   if (problem !== null) throw invalid(`${at}.pattern`, `"${at}.pattern" would block an engine: ${problem}.`);
 }
