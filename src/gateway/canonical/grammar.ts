@@ -7,8 +7,8 @@ const MAX_GROUPS = 64;
 const MAX_LENGTH = 64 * 1024;
 /** All of them are tried for every token. */
 const MAX_ALTERNATIVES = 2_000;
-/** Rules and groups within each other. */
-const MAX_DEPTH = 1_000;
+/** Rules and groups within each other. They are read recursively here, too. */
+const MAX_DEPTH = 200;
 /** How often rules that contain themselves are looked at; those that people write need two or three. */
 const MAX_PASSES = 20;
 

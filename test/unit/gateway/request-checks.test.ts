@@ -127,6 +127,7 @@ describe("refused, naming the field", () => {
     ["chat", "grammar", { grammar: 'root ::= a a a a a a a a a "."\na ::= b b b b b b b b\nb ::= "b" |' }],
     ["chat", "grammar", { grammar: 'root ::= x\nx ::= "q" y |\ny ::= x{0,60} x{0,60}' }],
     ["chat", "grammar", { grammar: `root ::= ${Array(65).fill('"a"?').join(" ")}` }],
+    ["chat", "grammar", { grammar: [...Array(1_500).keys()].map((i) => `r${i} ::= "a" r${i + 1} |`).join("\n") }],
     ["chat", "grammar", { grammar: [...Array(5_000).keys()].map((i) => `r${i} ::= r${i + 1}`).join("\n") }],
     ["chat", "grammar", { grammar: 'root ::= ("a"{3 # }\n , 2})' }],
     [
